@@ -1,0 +1,72 @@
+package sqlitestore
+
+import (
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/pillboxgo/pillbox/session"
+)
+
+// errClosed is what every method answers after Close.
+var errClosed = errors.New("the store is closed")
+
+// answers reports whether err is one of the contract's own answers, or nil,
+// rather than a failure. A transaction that ends in an answer has changed
+// nothing that is not meant to stay.
+func answers(err error) bool {
+	return err == nil ||
+		errors.Is(err, session.ErrNotFound) ||
+		errors.Is(err, session.ErrConflict) ||
+		errors.Is(err, session.ErrExists) ||
+		errors.Is(err, session.ErrRevoked) ||
+		errors.Is(err, session.ErrTooManySessions)
+}
+
+// code returns SQLite's primary result code, or zero if err is not SQLite's.
+func code(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// isBusy reports whether the same call may succeed once another connection has
+// moved on. SQLITE_PROTOCOL is the loser of a race for a slot in the -shm file.
+func isBusy(err error) bool {
+	c := code(err)
+	return c == sqlite3.SQLITE_BUSY || c == sqlite3.SQLITE_PROTOCOL
+}
+
+// fail names the operation and the cause, and for what an operator can put
+// right the file and the remedy. SQLite's messages name tables and columns but
+// no values, so neither id nor data gets into them.
+func (s *Store) fail(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("pillbox: sqlite %s: %w", operation, explain(s.path, err))
+}
+
+func explain(path string, err error) error {
+	var hint string
+	switch code(err) {
+	case sqlite3.SQLITE_FULL:
+		hint = "no room left for"
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		hint = "no permission to write"
+	case sqlite3.SQLITE_CANTOPEN:
+		hint = "cannot open"
+	case sqlite3.SQLITE_IOERR:
+		hint = "the disk failed, or has no room, under"
+	case sqlite3.SQLITE_NOTADB:
+		hint = "not a SQLite database; name another file, or move this one away:"
+	case sqlite3.SQLITE_CORRUPT:
+		hint = "damaged; stop every process that uses it, then restore a backup, or move it and its -wal and -shm away to begin anew:"
+	default:
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", hint, path, err)
+}
