@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -88,6 +89,9 @@ type Record struct {
 	// nobody has signed in to.
 	Owner Owner
 }
+
+// Format implements [fmt.Formatter]. It writes nothing of the session's data.
+func (r Record) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "session.Record{%d bytes}", len(r.Data)) }
 
 // An Owner is the signed-in user of a record, for a store that implements
 // [UserIndex]. Any other store ignores it.

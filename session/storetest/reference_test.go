@@ -28,6 +28,7 @@ type shelf struct {
 	rows    map[string]*row
 	seq     int
 	revoked map[string]time.Time
+	was     map[string]string // the owner that a record had under an id that is another's now
 	failed  bool          // by Config.Break
 	stalled chan struct{} // by Config.Stall: closed when released
 }
@@ -40,7 +41,7 @@ type row struct {
 }
 
 func newReference(bug string) *reference {
-	return &reference{bug, &shelf{rows: map[string]*row{}, revoked: map[string]time.Time{}}}
+	return &reference{bug, &shelf{rows: map[string]*row{}, revoked: map[string]time.Time{}, was: map[string]string{}}}
 }
 
 var (
@@ -199,6 +200,11 @@ func (m *reference) Create(ctx context.Context, id string, rec session.Record) e
 	default:
 		if past {
 			return errDeadline
+		}
+	}
+	if m.bug == "admits before it looks for a live record" {
+		if err := m.admit(id, rec.Owner); err != nil {
+			return err
 		}
 	}
 	exists := m.live(id) != nil

@@ -135,6 +135,7 @@ func cases() []testCase {
 	for _, group := range [][]testCase{
 		loadCases, createCases, updateCases, touchCases, deleteCases,
 		byteCases, raceCases, contextCases, failureCases,
+		userCases, boundCases, powerCases,
 	} {
 		all = append(all, group...)
 	}

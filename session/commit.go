@@ -1,0 +1,289 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// commit stores what the request has changed, if anything.
+func (s *Session) commit() error {
+	st := s.use()
+	if st.ended {
+		st.changes, st.next, st.lifetime = nil, rotation{}, nil
+		return nil
+	}
+	wanted := len(st.changes) > 0 || st.next.on || st.lifetime != nil
+	if !st.loaded && !wanted && !s.always() {
+		return nil
+	}
+	if err := s.load(); err != nil {
+		if wanted || s.always() && !errors.Is(err, ErrOutsidePath) {
+			return err
+		}
+		return nil // the handler that asked has been told
+	}
+	var err error
+	switch {
+	case st.readOnly:
+		if wanted {
+			err = ErrReadOnly
+		}
+	case st.next.on:
+		err = s.rotate()
+	case st.rec == nil:
+		err = s.begin(wanted)
+	default:
+		err = s.update()
+	}
+	if errors.Is(err, ErrNotFound) {
+		st.ended = true
+		if err = ErrEnded; !wanted {
+			err = nil // what was only read needs no saving
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("pillbox: save session: %w", err)
+	}
+	st.changes, st.lifetime = nil, nil
+	st.touch, st.rewrite = false, false
+	return nil
+}
+
+// always reports whether the configuration gives even a request that does not
+// use its session something to do. A preflight never has anything to do.
+func (s *Session) always() bool {
+	return s.m.always && s.r != nil &&
+		!(s.r.Method == http.MethodOptions && s.r.Header.Get("Access-Control-Request-Method") != "")
+}
+
+// reachable returns nil if a new id can be sent to the visitor, and else why not.
+func (s *Session) reachable() error {
+	switch {
+	case s.r == nil || s.sent:
+		return ErrTooLate
+	}
+	return s.m.deliverable(s.r)
+}
+
+// begin stores a session for a visitor who has none.
+func (s *Session) begin(wanted bool) error {
+	st := s.st
+	fields := st.merge()
+	if len(fields) == 0 && !(s.m.config.SaveUninitialized && s.always()) {
+		return nil
+	}
+	if err := s.reachable(); err != nil {
+		if !wanted {
+			return nil // nothing is lost
+		}
+		return err
+	}
+	id, key, rec, err := s.createFrom(nil)
+	if err != nil {
+		return err
+	}
+	s.replace(id, key, rec)
+	s.m.emit(s.ctx, key, Event{Kind: EventCreated})
+	return nil
+}
+
+// createFrom stores a session under a new id. It goes on from old, or begins
+// anew where that is nil.
+func (s *Session) createFrom(old *record) (id, key string, rec *record, err error) {
+	for range 3 {
+		now := time.Now()
+		if id, err = s.m.newID(s.r); err != nil {
+			return "", "", nil, err
+		}
+		key = s.m.key(id)
+		if rec, err = s.next(key, old, now); err != nil {
+			return "", "", nil, err
+		}
+		var owner Owner
+		if rec.meta.user != "" {
+			owner = Owner{
+				User: rec.meta.user, AsOf: s.asOf(now),
+				Max: s.m.config.MaxPerUser, Reject: s.m.config.RejectOverMax,
+			}
+		}
+		err = s.create(key, Record{Data: rec.raw, Deadline: rec.deadline, Owner: owner})
+		if !errors.Is(err, ErrExists) { // else two ids are the same: chance, or a bad GenerateID
+			return id, key, rec, err
+		}
+	}
+	return "", "", nil, errors.New("three new ids in a row were taken: is Config.GenerateID random?")
+}
+
+// replace makes a new session the request's own, and ends what it replaces.
+func (s *Session) replace(id, key string, rec *record) {
+	st := s.st
+	st.id, st.key, st.rec = id, key, rec
+	st.sendCookie, st.fresh = true, true
+	for _, stray := range st.strays {
+		// These came along in further cookies and would go on competing.
+		if err := s.delete(stray, nil); err != nil {
+			s.m.emit(s.ctx, stray, Event{Kind: EventFailed, Err: err})
+		}
+	}
+	st.strays = nil
+}
+
+// asOf returns the last moment at which the user is known not to have been
+// revoked: for a sign-in, before the handler looked at the password.
+func (s *Session) asOf(now time.Time) time.Time {
+	switch {
+	case s.st.next.signIn && !s.began.IsZero():
+		return s.began
+	case !s.st.loadedAt.IsZero():
+		return s.st.loadedAt
+	}
+	return now
+}
+
+// next builds the record that the session is to have under key.
+func (s *Session) next(key string, old *record, now time.Time) (*record, error) {
+	st := s.st
+	rec := &record{meta: meta{created: now.Truncate(time.Millisecond)}}
+	fields := st.merge()
+	if old != nil && !st.next.drop {
+		rec.cookie, rec.maxAge, rec.meta = old.cookie, old.maxAge, old.meta
+	} else {
+		encrypted := s.r != nil && s.m.encrypted(s.r)
+		rec.cookie, rec.maxAge = s.m.newCookie(encrypted), s.m.config.Cookie.MaxAge
+		fields = append([]field{{name: []byte(cookieKey), value: rec.cookie}, {name: []byte(metaKey)}}, fields...)
+	}
+	if st.next.signIn {
+		rec.meta = meta{created: now.Truncate(time.Millisecond), user: st.next.user, signedIn: now.Truncate(time.Millisecond)}
+	}
+	if st.lifetime != nil {
+		var err error
+		if rec.cookie, err = withMaxAge(rec.cookie, *st.lifetime); err != nil {
+			return nil, err
+		}
+		rec.maxAge = *st.lifetime
+		fields = replace(fields, cookieKey, rec.cookie)
+	}
+	var err error
+	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now)
+	rec.raw, rec.fields, err = s.m.encode(key, fields, rec.meta, s.m.expires(rec.meta, rec.maxAge, now))
+	return rec, err
+}
+
+// update stores the changes to a session that there is.
+func (s *Session) update() error {
+	st, m := s.st, s.m
+	for attempt := 0; ; attempt++ {
+		now := time.Now()
+		keys := st.modified()
+		if len(keys) == 0 && st.lifetime == nil && !st.rewrite && !(m.config.Resave && s.always()) {
+			if !st.touch {
+				return nil
+			}
+			st.rec.deadline = m.deadline(st.rec.meta, st.rec.maxAge, now)
+			return s.touch(st.key, st.rec.deadline)
+		}
+		rec, err := s.next(st.key, st.rec, now)
+		if err != nil {
+			return err
+		}
+		err = s.swap(st.key, st.rec.raw, rec.raw, rec.deadline)
+		if err == nil {
+			st.rec = rec
+			if (len(keys) > 0 || st.lifetime != nil) && (rec.maxAge > 0 || st.lifetime != nil) {
+				st.sendCookie = true // the browser's copy lives on as well
+			}
+			if len(keys) > 0 {
+				m.emit(s.ctx, st.key, Event{Kind: EventChanged, User: rec.meta.user, Keys: keys})
+			}
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if attempt == 0 {
+			leave, err := m.enter(s.ctx, st.key)
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
+		if err := s.refetch(attempt); err != nil {
+			return err
+		}
+	}
+}
+
+// refetch reads the session again after a conflict and replays the request's
+// own changes on it.
+func (s *Session) refetch(attempt int) error {
+	// Other processes contend without a queue: after a few rounds, make room.
+	if attempt >= 3 {
+		pause := rand.N(time.Millisecond << min(attempt-3, 5))
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		}
+	}
+	now := time.Now()
+	rec, err := s.fetch(s.st.key, now, Slide{})
+	if err != nil {
+		return err
+	}
+	if !rec.meta.moved.IsZero() {
+		return ErrReadOnly
+	}
+	s.st.rec, s.st.loadedAt = rec, now
+	return s.st.replay()
+}
+
+// enter waits for its turn among this process's requests that contend for one
+// session. leave must be called once.
+func (m *Manager) enter(ctx context.Context, key string) (leave func(), err error) {
+	queue := m.queues[maphash.String(m.seed, key)%uint64(len(m.queues))]
+	select {
+	case queue <- struct{}{}:
+		return func() { <-queue }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// The calls of the store, each with its own time.
+
+func (s *Session) fetch(key string, now time.Time, slide Slide) (*record, error) {
+	ctx := s.readContext()
+	defer ctx.release()
+	return s.m.fetch(ctx, key, now, slide)
+}
+
+func (s *Session) create(key string, rec Record) error {
+	ctx := s.writeContext()
+	defer ctx.release()
+	return s.m.store.Create(ctx, key, rec)
+}
+
+func (s *Session) swap(key string, old, data []byte, deadline time.Time) error {
+	ctx := s.writeContext()
+	defer ctx.release()
+	return s.m.store.Update(ctx, key, old, data, deadline)
+}
+
+func (s *Session) touch(key string, deadline time.Time) error {
+	ctx := s.writeContext()
+	defer ctx.release()
+	return s.m.store.Touch(ctx, key, deadline)
+}
+
+func (s *Session) delete(key string, old []byte) error {
+	ctx := s.writeContext()
+	defer ctx.release()
+	return s.m.store.Delete(ctx, key, old)
+}

@@ -1,0 +1,128 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+)
+
+// An EventKind says what happened to a session.
+type EventKind int
+
+// What happens to sessions.
+const (
+	// EventCreated: a visitor got a session.
+	EventCreated EventKind = iota + 1
+
+	// EventChanged: data changed; Event.Keys says which.
+	EventChanged
+
+	// EventRenewed: the session goes on under another id. Event.Previous is
+	// the public id it had.
+	EventRenewed
+
+	// EventSignedIn: a user signed in, under a new id.
+	EventSignedIn
+
+	// EventDestroyed: the session was ended, by its visitor or by a call of
+	// the Manager.
+	EventDestroyed
+
+	// EventExpired: a request carried a session whose absolute or idle limit
+	// has passed though the store still had it.
+	EventExpired
+
+	// EventUnknown: a request carried a well-signed id that the store does
+	// not know. It expired, was ended, or the store was emptied.
+	EventUnknown
+
+	// EventForged: a request carried a cookie of our name without a good
+	// signature: damaged, made up, signed with a secret that is gone, or
+	// another application's.
+	EventForged
+
+	// EventAmbiguous: a request carried several live sessions. None was used,
+	// since their order is no proof of whose they are.
+	EventAmbiguous
+
+	// EventDamaged: what the store has is no session. The visitor's cookie
+	// is cleared. Event.Err says what is wrong.
+	EventDamaged
+
+	// EventFailed: a change could not be committed. Event.Err says why.
+	EventFailed
+)
+
+var eventNames = [...]string{
+	EventCreated: "created", EventChanged: "changed", EventRenewed: "renewed",
+	EventSignedIn: "signed in", EventDestroyed: "destroyed", EventExpired: "expired",
+	EventUnknown: "unknown", EventForged: "forged", EventAmbiguous: "ambiguous",
+	EventDamaged: "damaged", EventFailed: "failed",
+}
+
+// String returns the kind in words.
+func (k EventKind) String() string {
+	if k > 0 && int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "unknown kind"
+}
+
+// An Event is something that happened to a session. It holds no id, cookie or
+// data.
+type Event struct {
+	Kind     EventKind
+	PublicID string   // empty where there is no session
+	Previous string   // the public id before, for EventRenewed and EventSignedIn
+	User     string   // who is signed in; empty for nobody
+	Keys     []string // for EventChanged: the keys that changed
+	Err      error    // for EventDamaged and EventFailed
+}
+
+// level returns how loudly an event is logged.
+func (k EventKind) level() slog.Level {
+	switch k {
+	case EventFailed:
+		return slog.LevelError
+	case EventDamaged, EventAmbiguous:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+// watched reports whether anybody hears of an event of this kind; if not, it
+// need not be put together.
+func (m *Manager) watched(ctx context.Context, kind EventKind) bool {
+	return m.config.Observe != nil || m.logger().Enabled(ctx, kind.level())
+}
+
+func (m *Manager) logger() *slog.Logger {
+	if m.config.Logger != nil {
+		return m.config.Logger
+	}
+	return slog.Default()
+}
+
+// emit tells the log and the observer about an event of the session under key.
+func (m *Manager) emit(ctx context.Context, key string, e Event) {
+	if !m.watched(ctx, e.Kind) {
+		return
+	}
+	e.PublicID = m.publicIDs.encode(key)
+	attrs := make([]slog.Attr, 0, 4)
+	if e.PublicID != "" {
+		attrs = append(attrs, slog.String("session", e.PublicID))
+	}
+	if e.Previous != "" {
+		attrs = append(attrs, slog.String("previous", e.Previous))
+	}
+	if len(e.Keys) > 0 {
+		attrs = append(attrs, slog.Any("keys", e.Keys))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	m.logger().LogAttrs(ctx, e.Kind.level(), "pillbox: session "+e.Kind.String(), attrs...)
+	if m.config.Observe != nil {
+		m.config.Observe(e)
+	}
+}

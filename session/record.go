@@ -1,0 +1,308 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What is stored of a session has the shape that express-session gives it: one
+// JSON object with the member "cookie" and beside it whatever the application
+// put there. Pillbox adds one member of its own, which Express carries along.
+//
+//	{"cookie":{"originalMaxAge":null,"expires":null,"secure":true,…},
+//	 "__pillbox":{"created":1795406335999},
+//	 "pills":[{"name":"Ibuprofen"}]}
+
+const (
+	cookieKey = "cookie"
+	metaKey   = "__pillbox"
+)
+
+// reservedKeys are the names that an application may not use: the two above,
+// and what express-session silently drops when it reads a session.
+var reservedKeys = map[string]bool{
+	cookieKey: true, metaKey: true,
+	"id": true, "req": true, "touch": true, "resetMaxAge": true, "save": true,
+	"reload": true, "destroy": true, "regenerate": true,
+	"constructor": true, "hasOwnProperty": true, "isPrototypeOf": true,
+	"propertyIsEnumerable": true, "toLocaleString": true, "toString": true,
+	"valueOf": true, "__proto__": true, "__defineGetter__": true,
+	"__defineSetter__": true, "__lookupGetter__": true, "__lookupSetter__": true,
+}
+
+// A record is a stored session, split but not decoded.
+type record struct {
+	raw      []byte  // as the store has it: what a commit is compared with
+	fields   []field // of the whole object, opened if it was sealed
+	meta     meta
+	cookie   []byte        // the member "cookie", as it is
+	maxAge   time.Duration // its originalMaxAge; 0: until the browser closes
+	deadline time.Time     // of the row
+	stamped  bool          // meta.created is not stored yet
+
+	room [6]field // for fields, so that a small session takes no allocation
+}
+
+// meta is the member "__pillbox".
+type meta struct {
+	created  time.Time // zero: made by an Express application
+	user     string
+	signedIn time.Time
+	moved    time.Time // not zero: renewed, and readable until then
+	sealed   []byte    // not nil: the session itself, and nothing else is set
+}
+
+var (
+	errNoCookie  = errors.New(`no member "cookie": this is no session, or an encrypted one of connect-mongo`)
+	errLifetime  = errors.New("cookie.originalMaxAge is not a number of milliseconds")
+	errMeta      = errors.New("member " + metaKey + " is damaged")
+	errSealed    = errors.New("session is sealed, but EncryptionKeys is empty")
+	errNotSealed = errors.New("session is not sealed, and InsecureUnsealed is not set")
+	errUnseal    = errors.New("no key in EncryptionKeys opens the session")
+)
+
+// decode reads what a store holds under key. Its errors say what is wrong with
+// the record and quote nothing of it.
+func (m *Manager) decode(key string, stored Record) (*record, error) {
+	rec := &record{raw: stored.Data, deadline: stored.Deadline}
+	fields, err := splitObject(stored.Data, rec.room[:0])
+	if err != nil {
+		return nil, err
+	}
+	if rec.meta, err = findMeta(fields); err != nil {
+		return nil, err
+	}
+	switch {
+	case rec.meta.sealed != nil:
+		plain, err := m.open(key, rec.meta.sealed)
+		if err != nil {
+			return nil, err
+		}
+		if fields, err = splitObject(plain, fields[:0]); err != nil {
+			return nil, err
+		}
+		if rec.meta, err = findMeta(fields); err != nil {
+			return nil, err
+		}
+	case m.sealer != nil && !m.config.InsecureUnsealed:
+		return nil, errNotSealed
+	}
+	rec.fields = fields
+	var ok bool
+	if rec.cookie, ok = find(fields, cookieKey); !ok {
+		return nil, errNoCookie
+	}
+	if bytes.Equal(rec.cookie, m.plainCookie) {
+		return rec, nil // the usual case: no lifetime to read
+	}
+	rec.maxAge, err = decodeMaxAge(rec.cookie)
+	return rec, err
+}
+
+// decodeMaxAge returns originalMaxAge, 0 where the cookie ends with the browser,
+// and a negative lifetime for one that is over.
+func decodeMaxAge(cookie []byte) (time.Duration, error) {
+	var room [12]field
+	fields, err := splitObject(cookie, room[:0])
+	if err != nil {
+		return 0, errNoCookie
+	}
+	text, ok := find(fields, "originalMaxAge")
+	if !ok || string(text) == "null" || string(text) == "false" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseFloat(string(text), 64)
+	switch {
+	case err != nil:
+		return 0, errLifetime
+	case ms <= 0:
+		return -1, nil
+	case ms < 1:
+		return time.Millisecond, nil
+	}
+	return time.Duration(math.Min(ms, float64(maxTimeout.Milliseconds()))) * time.Millisecond, nil
+}
+
+// storedExpires returns the member "expires" of a stored cookie, which stores
+// that touch only the row leave behind; zero where there is none.
+func storedExpires(cookie []byte) time.Time {
+	var parsed struct{ Expires any }
+	if json.Unmarshal(cookie, &parsed) != nil {
+		return time.Time{}
+	}
+	text, _ := parsed.Expires.(string)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// findMeta returns what Pillbox noted of a session, or nothing where an Express
+// application made it.
+func findMeta(fields []field) (meta, error) {
+	text, ok := find(fields, metaKey)
+	if !ok {
+		return meta{}, nil
+	}
+	var room [6]field
+	members, err := splitObject(text, room[:0])
+	if err != nil {
+		return meta{}, errMeta
+	}
+	var out meta
+	for _, f := range members {
+		switch string(f.name) {
+		case "created":
+			out.created, err = decodeMillis(f.value)
+		case "signedIn":
+			out.signedIn, err = decodeMillis(f.value)
+		case "moved":
+			out.moved, err = decodeMillis(f.value)
+		case "user":
+			err = json.Unmarshal(f.value, &out.user)
+		case "sealed":
+			if len(f.value) < 2 || f.value[0] != '"' {
+				return meta{}, errMeta
+			}
+			out.sealed = f.value[1 : len(f.value)-1]
+		}
+		if err != nil {
+			return meta{}, errMeta
+		}
+	}
+	return out, nil
+}
+
+func decodeMillis(text []byte) (time.Time, error) {
+	ms, err := strconv.ParseInt(string(text), 10, 64)
+	return time.UnixMilli(ms), err
+}
+
+func (t meta) encode() ([]byte, error) {
+	b := append(make([]byte, 0, 96), `{"created":`...)
+	b = strconv.AppendInt(b, t.created.UnixMilli(), 10)
+	if t.user != "" {
+		user, err := encodeJSON(t.user)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"user":`...), user...)
+		b = strconv.AppendInt(append(b, `,"signedIn":`...), t.signedIn.UnixMilli(), 10)
+	}
+	if !t.moved.IsZero() {
+		b = strconv.AppendInt(append(b, `,"moved":`...), t.moved.UnixMilli(), 10)
+	}
+	return append(b, '}'), nil
+}
+
+// encode returns what to store under key: the fields, with this meta and the
+// cookie's expiry brought up to date, sealed if there are keys. It also returns
+// the fields as they are then, in the same slice where there is room.
+func (m *Manager) encode(key string, fields []field, t meta, expires time.Time) ([]byte, []field, error) {
+	rawMeta, err := t.encode()
+	if err != nil {
+		return nil, nil, err
+	}
+	fields = replace(fields, metaKey, rawMeta)
+	cookie, _ := find(fields, cookieKey)
+	if !expires.IsZero() {
+		if cookie, err = withExpires(cookie, expires); err != nil {
+			return nil, nil, err
+		}
+		fields = replace(fields, cookieKey, cookie)
+	}
+	data := appendObject(make([]byte, 0, sizeOf(fields)), fields)
+	if m.sealer != nil {
+		if data, err = m.seal(key, cookie, data); err != nil {
+			return nil, nil, err
+		}
+	}
+	if m.config.MaxBytes > 0 && len(data) > m.config.MaxBytes {
+		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxBytes)", ErrTooLarge, len(data), m.config.MaxBytes)
+	}
+	return data, fields, nil
+}
+
+func sizeOf(fields []field) int {
+	n := len("{}")
+	for _, f := range fields {
+		n += len(f.name) + len(f.value) + len(`"":,`)
+	}
+	return n
+}
+
+func withExpires(cookie []byte, expires time.Time) ([]byte, error) {
+	var room [12]field
+	fields, err := splitObject(cookie, room[:0])
+	if err != nil {
+		return nil, err
+	}
+	fields = replace(fields, "expires", isoTime(expires))
+	return appendObject(make([]byte, 0, sizeOf(fields)), fields), nil
+}
+
+// withMaxAge returns the cookie with another lifetime; 0 means until the
+// browser closes.
+func withMaxAge(cookie []byte, maxAge time.Duration) ([]byte, error) {
+	fields, err := splitObject(cookie, nil)
+	if err != nil {
+		return nil, err
+	}
+	age := []byte("null")
+	if maxAge > 0 {
+		age = strconv.AppendInt(nil, maxAge.Milliseconds(), 10)
+	}
+	fields = replace(fields, "originalMaxAge", age)
+	if maxAge == 0 {
+		fields = replace(fields, "expires", []byte("null"))
+	}
+	return appendObject(nil, fields), nil
+}
+
+func isoTime(t time.Time) []byte {
+	return t.UTC().AppendFormat(make([]byte, 0, 26), `"2006-01-02T15:04:05.000Z"`)
+}
+
+// newCookie returns the member "cookie" of a new session, with the keys of
+// express-session in its order. Its expires is filled in by encode.
+func (m *Manager) newCookie(encrypted bool) []byte {
+	c := &m.config.Cookie
+	b := append(make([]byte, 0, 192), `{"originalMaxAge":`...)
+	if c.MaxAge > 0 {
+		b = strconv.AppendInt(b, c.MaxAge.Milliseconds(), 10)
+	} else {
+		b = append(b, "null"...)
+	}
+	if c.Partitioned {
+		b = append(b, `,"partitioned":true`...)
+	}
+	if c.Priority != "" {
+		b = append(append(append(b, `,"priority":"`...), strings.ToLower(string(c.Priority))...), '"')
+	}
+	b = append(b, `,"expires":null`...)
+	if c.secure(encrypted) {
+		b = append(b, `,"secure":true`...)
+	}
+	b = append(b, `,"httpOnly":`...)
+	b = strconv.AppendBool(b, c.HTTPOnly == HTTPOnlyAlways)
+	if c.Domain != "" {
+		b = append(append(append(b, `,"domain":"`...), c.Domain...), '"')
+	}
+	b = append(b, `,"path":`...)
+	path, err := encodeJSON(c.Path)
+	if err != nil { // a string always encodes
+		panic(err)
+	}
+	b = append(b, path...)
+	if s := c.sameSite(encrypted); s != "" {
+		b = append(append(append(b, `,"sameSite":"`...), strings.ToLower(s)...), '"')
+	}
+	return append(b, '}')
+}

@@ -1,0 +1,175 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Regenerate gives the visitor an empty session under a new id and ends the old
+// one, user and all. It is committed with the response, or by Save, and what is
+// set from now on goes into the new session.
+func (s *Session) Regenerate() error {
+	return s.plan("regenerate", func(st *state) {
+		st.next = rotation{on: true, drop: true}
+		st.changes, st.lifetime = nil, nil
+	})
+}
+
+// Renew gives the session a new id and keeps its data and user: for whenever
+// privileges change. It is committed with the response, or by Save. The old id
+// is dead from then on, but for Config.RenewGrace. Where two requests renew one
+// session at once, one of them gets [ErrEnded]. A visitor without a session
+// needs no new id, and nothing happens.
+func (s *Session) Renew() error {
+	return s.plan("renew", func(st *state) {
+		st.next.on = st.next.on || st.rec != nil
+	})
+}
+
+// SignIn makes user the session's user, under a new id. user is the
+// application's lasting name for the account, of 1 to 255 bytes. What the
+// visitor collected before is kept, unless another user was signed in: then the
+// session begins empty. Idle and absolute limits begin anew.
+//
+// It is committed with the response, or by Save, and is refused with
+// [ErrRevoked] if the user's sessions were revoked after this request came.
+func (s *Session) SignIn(user string) error {
+	if user == "" || len(user) > 255 {
+		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255", len(user))
+	}
+	return s.plan("sign in", func(st *state) {
+		other := st.rec != nil && st.rec.meta.user != "" && st.rec.meta.user != user
+		st.next = rotation{on: true, drop: st.next.drop || other, signIn: true, user: user}
+	})
+}
+
+// plan changes what the next commit does with the session's id.
+func (s *Session) plan(verb string, change func(*state)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return err
+	}
+	switch {
+	case s.st.ended:
+		return s.over(verb)
+	case s.st.readOnly:
+		return fmt.Errorf("pillbox: %s session: %w", verb, ErrReadOnly)
+	}
+	change(s.st)
+	return nil
+}
+
+// rotate stores the session under a new id and ends the old one. Until the old
+// one is ended nobody knows the new id, so a failure in between leaves the
+// visitor where he was.
+func (s *Session) rotate() error {
+	if err := s.reachable(); err != nil {
+		return err
+	}
+	st := s.st
+	had, previous := st.rec != nil, st.key
+	id, key, rec, err := s.createFrom(st.rec)
+	for attempt := 0; errors.Is(err, ErrRevoked) && !st.next.signIn && had && attempt < 3; attempt++ {
+		// The user was revoked after this request loaded the session. This
+		// session may be the one that was spared: look again.
+		if err := s.refetch(0); err != nil {
+			return err
+		}
+		id, key, rec, err = s.createFrom(st.rec)
+	}
+	if err != nil {
+		return err
+	}
+	if had {
+		if rec, err = s.retire(key, rec); err != nil {
+			// The record that nobody knows goes; its deadline is the
+			// safety net where even that fails.
+			_ = s.delete(key, nil)
+			return err
+		}
+	}
+	next := st.next
+	st.next = rotation{}
+	s.replace(id, key, rec)
+
+	event := Event{Kind: EventRenewed, User: rec.meta.user}
+	switch {
+	case next.signIn:
+		event.Kind = EventSignedIn
+	case !had:
+		event.Kind = EventCreated
+	}
+	if had && s.m.watched(s.ctx, event.Kind) {
+		event.Previous = s.m.publicIDs.encode(previous)
+	}
+	s.m.emit(s.ctx, key, event)
+	return nil
+}
+
+// retire ends the session that rec, stored under key, goes on from. Where that
+// one changed meanwhile, the change is carried over first. It returns what is
+// then stored under key.
+func (s *Session) retire(key string, rec *record) (*record, error) {
+	st := s.st
+	var leave func()
+	defer func() {
+		if leave != nil {
+			leave()
+		}
+	}()
+	for attempt := 0; ; attempt++ {
+		now := time.Now()
+		err := s.endOld(now)
+		if err == nil {
+			return rec, nil
+		}
+		if errors.Is(err, ErrConflict) {
+			if leave == nil {
+				if leave, err = s.m.enter(s.ctx, st.key); err != nil {
+					return nil, err
+				}
+			}
+			err = s.refetch(attempt)
+		}
+		if errors.Is(err, ErrNotFound) && st.next.signIn {
+			// Somebody ended the old session meanwhile. The sign-in stands
+			// on its own, without what was in there.
+			st.rec, st.key = nil, ""
+			err = st.replay()
+		}
+		if err != nil {
+			return nil, err
+		}
+		again, err := s.next(key, st.rec, now)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.swap(key, rec.raw, again.raw, again.deadline); err != nil {
+			return nil, err
+		}
+		rec = again
+		if st.rec == nil {
+			return rec, nil
+		}
+	}
+}
+
+// endOld ends the session that is being replaced, if it is still what was read.
+func (s *Session) endOld(now time.Time) error {
+	st, m := s.st, s.m
+	switch {
+	case st.next.drop:
+		return s.delete(st.key, nil) // nothing of it is carried over
+	case st.next.signIn || m.config.RenewGrace == 0:
+		return s.delete(st.key, st.rec.raw)
+	}
+	t := st.rec.meta
+	t.moved = now.Add(m.config.RenewGrace)
+	raw, _, err := m.encode(st.key, append([]field(nil), st.rec.fields...), t, time.Time{})
+	if err != nil {
+		return err
+	}
+	return s.swap(st.key, st.rec.raw, raw, t.moved)
+}

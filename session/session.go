@@ -1,0 +1,419 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Session is what the server keeps for one visitor, as one request sees it.
+// [From] returns it; keys of type [Key] read and change it.
+//
+// Nothing is loaded until something is asked for. Changes are remembered and
+// committed together before the first byte of the response leaves, in one
+// compare-and-swap that is replayed if another request was faster; Save, and
+// each Update of a key, commit at once.
+//
+// A Session belongs to its request, and may be used by several goroutines of
+// it. Work that outlives the request opens the session again: [Manager.Open].
+type Session struct {
+	mu  sync.Mutex
+	m   *Manager
+	ctx context.Context // of the request, or of the call to Open
+
+	r     *http.Request       // nil outside of a request
+	w     http.ResponseWriter // nil outside of a request; gets the headers
+	began time.Time           // when the request came, if its method is unsafe
+	sent  bool                // headers have left: no cookie can be set any more
+
+	st *state // nil until the session is used
+}
+
+// state is what a request knows of its session once it has used it.
+type state struct {
+	loaded bool
+	err    error // of loading: then nothing can be read or changed
+
+	id       string   // as in the cookie; empty where there is no session
+	key      string   // what the store knows the id as
+	rec      *record  // what the store had; nil where there is no session
+	strays   []string // keys of further live sessions that came along
+	loadedAt time.Time
+
+	changes  []change
+	lifetime *time.Duration // SetMaxAge
+	next     rotation
+
+	touch    bool // the row's deadline is to be moved
+	rewrite  bool // the record is to be written though its data is the same
+	readOnly bool // the id was renewed a moment ago
+	ended    bool // by this request, or under it
+
+	sendCookie  bool
+	fresh       bool // the cookie to send has an id that the visitor lacks
+	clearCookie bool
+
+	room [2]string // for the ids in the request's cookies
+}
+
+// A rotation is a change of the session's id that is still to be committed.
+type rotation struct {
+	on     bool
+	drop   bool // begin empty
+	signIn bool
+	user   string
+}
+
+// contextKey is what a context knows the innermost Session by. A *Manager as
+// key finds that manager's own.
+type contextKey struct{}
+
+// From returns the request's session. It touches no store and never returns
+// nil: it panics in a request that did not come through [Manager.Handler],
+// since that is a mistake in the program. With several managers around a
+// handler it returns the innermost one's session; see [Manager.Session].
+func From(ctx context.Context) *Session {
+	s, ok := ctx.Value(contextKey{}).(*Session)
+	if !ok {
+		panic("pillbox: session.From was called in a request that did not pass through Manager.Handler: " +
+			"wrap the mux, as in http.ListenAndServe(addr, sessions.Handler(mux))")
+	}
+	return s
+}
+
+// Format implements [fmt.Formatter]. It writes nothing about the session.
+func (s *Session) Format(f fmt.State, _ rune) { fmt.Fprint(f, "session.Session{…}") }
+
+// use makes sure that there is a state.
+func (s *Session) use() *state {
+	if s.st == nil {
+		s.st = &state{}
+	}
+	return s.st
+}
+
+// load reads the session from the store, the first time that it is needed.
+func (s *Session) load() error {
+	st := s.use()
+	if st.loaded {
+		return st.err
+	}
+	st.loaded = true
+	if s.r == nil {
+		return nil
+	}
+	if c := &s.m.config.Cookie; c.Path != "/" && !c.covers(originalPath(s.r)) {
+		st.err = fmt.Errorf("pillbox: use session: %w", ErrOutsidePath)
+		return st.err
+	}
+	ids, present := s.m.readCookies(s.r, st.room[:0])
+	switch len(ids) {
+	case 0:
+		if present {
+			s.m.emit(s.ctx, "", Event{Kind: EventForged})
+		}
+		return nil
+	case 1:
+		now := time.Now()
+		return s.find(ids[0], now, s.m.slide(now))
+	}
+	return s.choose(ids)
+}
+
+// originalPath returns the path as the browser asked for it, whatever a
+// handler further out has stripped from it.
+func originalPath(r *http.Request) string {
+	uri := r.RequestURI
+	if uri == "" || uri[0] != '/' {
+		return r.URL.Path
+	}
+	for i := range len(uri) {
+		if uri[i] == '?' {
+			return uri[:i]
+		}
+	}
+	return uri
+}
+
+// find loads the session with this id, if it is live.
+func (s *Session) find(id string, now time.Time, slide Slide) error {
+	st := s.st
+	key := s.m.key(id)
+	rec, err := s.fetch(key, now, slide)
+	switch {
+	case err == nil:
+		s.adopt(id, key, rec, now)
+		return nil
+	case errors.Is(err, ErrNotFound):
+		s.m.emit(s.ctx, key, Event{Kind: EventUnknown})
+		return nil
+	case errors.Is(err, errDamaged):
+		s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
+		st.clearCookie = true
+		return nil
+	}
+	st.err = fmt.Errorf("pillbox: load session: %w", err)
+	return st.err
+}
+
+// maxLive bounds how many well-signed ids of one request are looked up.
+const maxLive = 4
+
+// choose finds the one live session among several ids. Where there are more,
+// the request gets none: somebody may have planted a session of his own, and
+// neither the order of cookies nor their age tells whose is whose.
+func (s *Session) choose(ids []string) error {
+	st := s.st
+	now := time.Now()
+	var chosen *record
+	var id string
+	for _, candidate := range ids[:min(len(ids), maxLive)] {
+		key := s.m.key(candidate)
+		rec, err := s.fetch(key, now, Slide{})
+		switch {
+		case err == nil:
+			chosen, id = rec, candidate
+			st.strays = append(st.strays, key)
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged):
+			st.err = fmt.Errorf("pillbox: load session: %w", err)
+			return st.err
+		}
+	}
+	switch len(st.strays) {
+	case 0:
+		s.m.emit(s.ctx, "", Event{Kind: EventUnknown})
+	case 1:
+		key := st.strays[0]
+		st.strays = nil
+		s.adopt(id, key, chosen, now)
+	default:
+		s.m.emit(s.ctx, "", Event{Kind: EventAmbiguous})
+	}
+	return nil
+}
+
+// adopt takes a live record as the request's session, and notes what its row
+// needs: the Slide that went with loading it knows only the usual idle timeout.
+func (s *Session) adopt(id, key string, rec *record, now time.Time) {
+	st := s.st
+	st.id, st.key, st.rec, st.loadedAt = id, key, rec, now
+	if !rec.meta.moved.IsZero() {
+		st.readOnly = true
+		return
+	}
+	if s.m.config.Rolling {
+		st.sendCookie = true
+	}
+	st.rewrite = st.rewrite || rec.stamped
+	idle := now.Add(s.m.window(rec.maxAge))
+	switch {
+	case rec.deadline.After(idle.Add(time.Millisecond)):
+		st.rewrite = true // a shorter lifetime than the row was given
+	case rec.deadline.Before(idle.Add(-max(s.m.config.TouchEvery, time.Millisecond))) && rec.deadline.Before(s.m.limit(rec.meta)):
+		st.touch = true
+	}
+}
+
+// base returns the stored fields that the next commit begins with.
+func (st *state) base() []field {
+	if st.rec == nil || st.next.drop {
+		return nil
+	}
+	return st.rec.fields
+}
+
+// read returns the current value of a key as JSON, changes of this request
+// included.
+func (s *Session) read(key string) (value []byte, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkKey(key); err != nil {
+		return nil, false, err
+	}
+	if err := s.load(); err != nil {
+		return nil, false, err
+	}
+	if s.st.ended {
+		return nil, false, s.over("read")
+	}
+	value, ok = s.st.lookup(key)
+	return value, ok, nil
+}
+
+// lookup returns the current value of a key.
+func (st *state) lookup(key string) (value []byte, ok bool) {
+	for i := range st.changes {
+		if st.changes[i].key == key {
+			return st.changes[i].value, st.changes[i].value != nil
+		}
+	}
+	return find(st.base(), key)
+}
+
+// write remembers a value for a key; nil removes the key.
+func (s *Session) write(key string, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	st := s.use()
+	switch {
+	case st.ended:
+		return s.over("change")
+	case st.readOnly:
+		return fmt.Errorf("pillbox: change session: %w", ErrReadOnly)
+	}
+	st.set(key, value)
+	return nil
+}
+
+// transform runs a function on a key's value and commits at once. It is all or
+// nothing: what failed to be stored is not tried again with the response.
+func (s *Session) transform(key string, f func(old []byte) ([]byte, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.load(); err != nil {
+		return err
+	}
+	st := s.st
+	switch {
+	case st.ended:
+		return s.over("change")
+	case st.readOnly:
+		return fmt.Errorf("pillbox: change session: %w", ErrReadOnly)
+	}
+	before := slices.Clone(st.changes)
+	err := st.apply(key, f)
+	if err == nil {
+		err = s.commit()
+	}
+	if err != nil {
+		st.changes = before
+	}
+	return err
+}
+
+// over returns the error for using a session that has ended.
+func (s *Session) over(verb string) error {
+	return fmt.Errorf("pillbox: %s session: %w", verb, ErrEnded)
+}
+
+func checkKey(key string) error {
+	if key == "" || reservedKeys[key] {
+		return fmt.Errorf("pillbox: key %q: %w: choose another name", key, ErrReservedKey)
+	}
+	return nil
+}
+
+// Keys returns the names of the session's keys, changes of this request
+// included, in the order in which they are stored.
+func (s *Session) Keys() ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	if s.st.ended {
+		return nil, s.over("read")
+	}
+	var keys []string
+	for _, f := range s.st.merge() {
+		if key := f.key(); !reservedKeys[key] && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+// ID returns the session's id, or "" if the visitor has none yet. It is the
+// secret that makes the cookie: it belongs into no log, page or URL. See
+// [Session.PublicID]. A new id is known once it is committed, at the latest
+// with the response.
+func (s *Session) ID() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return "", err
+	}
+	return s.st.id, nil
+}
+
+// PublicID returns the name by which the session is listed and revoked, or ""
+// if the visitor has none yet. It tells who lacks the server's secrets nothing
+// about the id. It changes with the id, and when the first of Config.Secrets does.
+func (s *Session) PublicID() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return "", err
+	}
+	return s.m.publicIDs.encode(s.st.key), nil
+}
+
+// Info returns what the server knows of the session beside its data. Its zero
+// value means that the visitor has none.
+func (s *Session) Info() (Info, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return Info{}, err
+	}
+	if s.st.rec == nil || s.st.ended {
+		return Info{}, nil
+	}
+	return s.m.info(s.st.key, s.st.rec), nil
+}
+
+// User returns the signed-in user, or "" for nobody.
+func (s *Session) User() (string, error) {
+	user, _, err := s.signedIn()
+	return user, err
+}
+
+// SignedInAt returns when the user signed in, or the zero time for nobody.
+func (s *Session) SignedInAt() (time.Time, error) {
+	_, at, err := s.signedIn()
+	return at, err
+}
+
+// RequireFresh returns nil if the user signed in no longer than maxAge ago,
+// [ErrStale] if it was longer, and [ErrSignedOut] for nobody: what a handler
+// asks before it changes a password or an address (OWASP ASVS 5.0 §7.5.1).
+func (s *Session) RequireFresh(maxAge time.Duration) error {
+	user, at, err := s.signedIn()
+	switch {
+	case err != nil:
+		return err
+	case user == "":
+		return fmt.Errorf("pillbox: require fresh sign-in: %w", ErrSignedOut)
+	case time.Since(at) > maxAge:
+		return fmt.Errorf("pillbox: require fresh sign-in: %w", ErrStale)
+	}
+	return nil
+}
+
+func (s *Session) signedIn() (user string, at time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return "", time.Time{}, err
+	}
+	st := s.st
+	switch {
+	case st.ended:
+		return "", time.Time{}, nil
+	case st.next.signIn:
+		return st.next.user, time.Now(), nil
+	case st.rec == nil || st.next.drop:
+		return "", time.Time{}, nil
+	}
+	return st.rec.meta.user, st.rec.meta.signedIn, nil
+}

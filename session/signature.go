@@ -1,0 +1,159 @@
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"hash"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// The value of a session cookie is what express-session and cookie-signature
+// make of it: encodeURIComponent("s:" + id + "." + signature), the signature
+// being the HMAC-SHA256 of the id in standard base64 without padding.
+
+// signatureLen is the length of a signature as text.
+const signatureLen = 43
+
+// maxCookieValue bounds the cookie values that are looked at: an id of
+// maxIDLen and its signature, with every byte percent-encoded.
+const maxCookieValue = 3 * (len("s:") + maxIDLen + len(".") + signatureLen)
+
+// A signer signs ids with its first secret, and verifies them with each.
+type signer struct {
+	secrets []*sync.Pool // of *mac
+}
+
+// A mac is one keyed hash with room for its results, so that signing and
+// verifying allocate nothing. Its first Reset makes later ones cheap.
+type mac struct {
+	hash hash.Hash
+	in   []byte
+	sum  [sha256.Size]byte
+	text [signatureLen]byte
+}
+
+func newSigner(secrets []string) *signer {
+	s := &signer{}
+	for _, secret := range secrets {
+		s.secrets = append(s.secrets, &sync.Pool{New: func() any {
+			return &mac{hash: hmac.New(sha256.New, []byte(secret))}
+		}})
+	}
+	return s
+}
+
+// sign fills in m.text with the signature of an id.
+func sign[T string | []byte](m *mac, id T) {
+	m.hash.Reset()
+	m.in = append(m.in[:0], id...)
+	m.hash.Write(m.in)
+	base64.RawStdEncoding.Encode(m.text[:], m.hash.Sum(m.sum[:0]))
+}
+
+// sign returns the cookie's value for an id.
+func (s *signer) sign(id string) string {
+	m := s.secrets[0].Get().(*mac)
+	defer s.secrets[0].Put(m)
+	sign(m, id)
+	b := make([]byte, 0, len("s%3A")+len(id)+1+signatureLen+16)
+	b = append(b, "s%3A"...)
+	b = appendURIComponent(b, id)
+	b = append(b, '.')
+	return string(appendURIComponent(b, string(m.text[:])))
+}
+
+// verify reports whether the signature is one that a secret gives for the id.
+// Only the exact text counts: padded and URL-safe base64 do not.
+func (s *signer) verify(id, signature []byte) bool {
+	if len(signature) != signatureLen {
+		return false
+	}
+	for _, pool := range s.secrets {
+		m := pool.Get().(*mac)
+		sign(m, id)
+		ok := subtle.ConstantTimeCompare(m.text[:], signature) == 1
+		pool.Put(m)
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// unsign returns the id in a cookie's value if the value is signed, its
+// signature is right and the id is one that a store may be asked for.
+func (s *signer) unsign(value string) (id string, ok bool) {
+	if len(value) > maxCookieValue {
+		return "", false
+	}
+	var scratch [maxCookieValue]byte
+	text := decodeURIComponent(scratch[:0], value)
+	if len(text) < 2 || text[0] != 's' || text[1] != ':' {
+		return "", false
+	}
+	text = text[2:]
+	// The last dot: an id may have dots of its own.
+	dot := len(text) - signatureLen - 1
+	if dot < 1 || text[dot] != '.' || !validID(text[:dot]) || !s.verify(text[:dot], text[dot+1:]) {
+		return "", false
+	}
+	return string(text[:dot]), true
+}
+
+// appendURIComponent appends text as JavaScript's encodeURIComponent gives it.
+// url.QueryEscape and url.PathEscape leave other characters unescaped.
+func appendURIComponent(b []byte, text string) []byte {
+	const hexDigits = "0123456789ABCDEF"
+	for i := range len(text) {
+		c := text[i]
+		if isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("-_.!~*'()", c) >= 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return b
+}
+
+// decodeURIComponent appends what JavaScript's decodeURIComponent gives for
+// text, or text itself where that would throw, as the npm package cookie does.
+func decodeURIComponent(b []byte, text string) []byte {
+	if strings.IndexByte(text, '%') < 0 {
+		return append(b, text...)
+	}
+	start := len(b)
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' {
+			b = append(b, text[i])
+			continue
+		}
+		if i+2 >= len(text) {
+			return append(b[:start], text...)
+		}
+		hi, lo := unhex(text[i+1]), unhex(text[i+2])
+		if hi > 15 || lo > 15 {
+			return append(b[:start], text...)
+		}
+		b = append(b, hi<<4|lo)
+		i += 2
+	}
+	if !utf8.Valid(b[start:]) {
+		return append(b[:start], text...)
+	}
+	return b
+}
+
+// unhex returns the value of a hexadecimal digit, or more than 15.
+func unhex(c byte) byte {
+	switch {
+	case isDigit(c):
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return (c | 0x20) - 'a' + 10
+	}
+	return 255
+}

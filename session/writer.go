@@ -1,0 +1,235 @@
+package session
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// errReplaced is what a handler's writes return after its session could not be
+// saved: the client has been told that instead.
+var errReplaced = errors.New("pillbox: session was not saved, so the response was replaced by an error")
+
+// A responseWriter commits the session before the first byte of the response.
+type responseWriter struct {
+	http.ResponseWriter
+	session *Session
+	begun   bool
+	failed  bool
+}
+
+// begin commits the session, once, and adds its headers. It reports whether the
+// handler's own response may be sent.
+func (w *responseWriter) begin() bool {
+	if !w.begun {
+		w.begun = true
+		if err := w.session.commitResponse(); err != nil {
+			w.failed = true
+			w.session.fail(err)
+		}
+	}
+	return !w.failed
+}
+
+// WriteHeader implements [http.ResponseWriter]. Informational responses pass
+// through; 101 ends the exchange as HTTP knows it, and commits.
+func (w *responseWriter) WriteHeader(code int) {
+	if code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
+		if !w.failed {
+			w.ResponseWriter.WriteHeader(code)
+		}
+		return
+	}
+	if w.begin() {
+		w.ResponseWriter.WriteHeader(code)
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (w *responseWriter) Write(p []byte) (int, error) {
+	if !w.begin() {
+		return 0, errReplaced
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// WriteString implements [io.StringWriter].
+func (w *responseWriter) WriteString(s string) (int, error) {
+	if !w.begin() {
+		return 0, errReplaced
+	}
+	return io.WriteString(w.ResponseWriter, s)
+}
+
+// ReadFrom implements [io.ReaderFrom], so that the server can use sendfile.
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	if !w.begin() {
+		return 0, errReplaced
+	}
+	return io.Copy(w.ResponseWriter, src)
+}
+
+// Flush implements [http.Flusher].
+func (w *responseWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is what [http.ResponseController] calls to flush.
+func (w *responseWriter) FlushError() error {
+	if !w.begin() {
+		return errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker]. No header leaves any more, so a session
+// that needs to send its cookie fails here.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.begun {
+		w.session.takeOver()
+	}
+	if !w.begin() {
+		return nil, nil, errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// Unwrap is what [http.ResponseController] finds the server's own writer by.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// finish commits what is left when the handler returns.
+func (w *responseWriter) finish() {
+	if !w.begun {
+		w.begin() // the server sends an empty 200 after this
+		return
+	}
+	if !w.failed {
+		w.session.commitLate()
+	}
+}
+
+// commitResponse commits the session and adds its headers to the response.
+func (s *Session) commitResponse() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.st == nil && !s.m.always {
+		s.sent = true
+		return nil
+	}
+	if err := s.commit(); err != nil {
+		return err
+	}
+	err := s.addHeaders()
+	s.sent = true
+	return err
+}
+
+// takeOver notes that the connection leaves HTTP.
+func (s *Session) takeOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = true
+}
+
+// commitLate commits what changed after the first byte of the response, as far
+// as that is possible; nothing is dropped in silence.
+func (s *Session) commitLate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.st
+	if st == nil || len(st.changes) == 0 && !st.next.on && st.lifetime == nil && !st.touch {
+		return
+	}
+	if err := s.commit(); err != nil {
+		s.m.emit(s.ctx, st.key, Event{Kind: EventFailed, Err: fmt.Errorf("after the response had begun: %w", err)})
+	}
+}
+
+// addHeaders adds the cookie to the response, and what caches need to know.
+func (s *Session) addHeaders() error {
+	st := s.st
+	if st == nil || !st.loaded {
+		return nil
+	}
+	if s.sent { // hijacked
+		if st.fresh {
+			return fmt.Errorf("pillbox: set cookie: %w", ErrTooLate)
+		}
+		return nil
+	}
+	h := s.w.Header()
+	addVary(h)
+	encrypted := s.m.encrypted(s.r)
+	var line string
+	switch {
+	case st.sendCookie && st.rec != nil:
+		if !st.fresh && s.m.deliverable(s.r) != nil {
+			return nil // the browser would not take it, and has it already
+		}
+		var err error
+		expires := s.m.expires(st.rec.meta, st.rec.maxAge, time.Now())
+		if line, err = s.m.setCookie(st.id, expires, encrypted); err != nil {
+			return fmt.Errorf("pillbox: set cookie: %w", err)
+		}
+	case st.clearCookie:
+		line = s.m.clearCookie(encrypted)
+	default:
+		return nil
+	}
+	h.Add("Set-Cookie", line)
+	// A cache that kept this response would hand one visitor's cookie to
+	// another (OWASP Session Management Cheat Sheet, "Web Content Caching").
+	if c := strings.ToLower(h.Get("Cache-Control")); !strings.Contains(c, "no-store") && !strings.Contains(c, "private") {
+		h.Set("Cache-Control", "no-store")
+	}
+	return nil
+}
+
+func addVary(h http.Header) {
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
+				return
+			}
+		}
+	}
+	h.Add("Vary", "Cookie")
+}
+
+// fail answers a request whose session could not be committed. Headers that
+// described the handler's own response go.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	key := s.use().key
+	s.mu.Unlock()
+	h := s.w.Header()
+	for _, name := range []string{
+		"Content-Length", "Content-Encoding", "Content-Type", "Content-Disposition",
+		"Content-Range", "Accept-Ranges", "Transfer-Encoding", "Trailer",
+		"Etag", "Last-Modified", "Location", "Refresh", "Upgrade", "Connection",
+	} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+	s.report(key, err)
+	if s.m.config.ErrorHandler != nil {
+		s.m.config.ErrorHandler(s.w, s.r, err)
+		return
+	}
+	http.Error(s.w, explain(err), Status(err))
+}
+
+// report tells log and observer about a failed commit. A client that went away
+// is no matter for an operator.
+func (s *Session) report(key string, err error) {
+	if errors.Is(err, context.Canceled) && s.ctx.Err() != nil {
+		s.m.logger().LogAttrs(s.ctx, slog.LevelDebug, "pillbox: client went away before its session was saved")
+		return
+	}
+	s.m.emit(s.ctx, key, Event{Kind: EventFailed, Err: err})
+}
