@@ -129,6 +129,8 @@ var powerCases = []testCase{
 			}
 			for round := range 3 {
 				n := 0
+				// On either side of those that stay, in any order.
+				name := func(n int) string { return fmt.Sprint("amzAZ"[n%5:n%5+1], round, "-", n) }
 				ids, err := listAll(ctx, s.Store, 7, func() error {
 					// Records come and go, and those that stay are used.
 					for range 8 {
@@ -141,11 +143,11 @@ var powerCases = []testCase{
 						if err := s.Update(ctx, used, rec.Data, fmt.Appendf(nil, `{"n":%d}`, n), in(time.Duration(1+n%9)*time.Hour)); err != nil {
 							return fmt.Errorf("Update: %w", err)
 						}
-						if err := s.create(ctx, fmt.Sprint("new", round, "-", n), one); err != nil {
+						if err := s.create(ctx, name(n), one); err != nil {
 							return err
 						}
 						if n > 4 {
-							if err := s.Delete(ctx, fmt.Sprint("new", round, "-", n-4), nil); err != nil {
+							if err := s.Delete(ctx, name(n-4), nil); err != nil {
 								return fmt.Errorf("Delete: %w", err)
 							}
 						}

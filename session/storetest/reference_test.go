@@ -29,8 +29,8 @@ type shelf struct {
 	seq     int
 	revoked map[string]time.Time
 	was     map[string]string // the owner that a record had under an id that is another's now
-	failed  bool          // by Config.Break
-	stalled chan struct{} // by Config.Stall: closed when released
+	failed  bool              // by Config.Break
+	stalled chan struct{}     // by Config.Stall: closed when released
 }
 
 type row struct {
@@ -259,6 +259,9 @@ func (m *reference) put(id string, data []byte, rec session.Record) error {
 		if r.user != "" {
 			return errEngine
 		}
+	}
+	if before := m.rows[m.key(id)]; before != nil && before.user != r.user {
+		m.was[m.key(id)] = before.user
 	}
 	m.rows[m.key(id)] = r
 	return nil
