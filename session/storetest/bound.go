@@ -27,11 +27,11 @@ var boundCases = []testCase{
 				rec := bounded("alice", 3, false)
 				rec.Deadline = in(time.Duration(9-i) * time.Hour)
 				if err := s.Create(ctx, id, rec); err != nil {
-					return fmt.Errorf("Create with a bound: %w", err)
+					return failf("Create with a bound: %w", err)
 				}
 				if i == 1 {
 					if err := s.Touch(ctx, "d", in(20*time.Hour)); err != nil {
-						return fmt.Errorf("Touch: %w", err)
+						return failf("Touch: %w", err)
 					}
 				}
 			}
@@ -49,7 +49,7 @@ var boundCases = []testCase{
 				return err
 			}
 			if err := s.Create(ctx, "f", bounded("alice", 2, false)); err != nil {
-				return fmt.Errorf("Create with a bound: %w", err)
+				return failf("Create with a bound: %w", err)
 			}
 			if err := s.has(ctx, "alice", "e", "f"); err != nil {
 				return err
@@ -65,7 +65,7 @@ var boundCases = []testCase{
 			reject := bounded("alice", 2, true)
 			for _, id := range []string{"a", "b"} {
 				if err := s.Create(ctx, id, reject); err != nil {
-					return fmt.Errorf("Create within the bound: %w", err)
+					return failf("Create within the bound: %w", err)
 				}
 			}
 			err := s.Create(ctx, "c", reject)
@@ -79,13 +79,13 @@ var boundCases = []testCase{
 				return err
 			}
 			if err := s.Create(ctx, "c", bounded("bob", 2, true)); err != nil {
-				return fmt.Errorf("Create for another user: %w", err)
+				return failf("Create for another user: %w", err)
 			}
 			if err := s.Delete(ctx, "a", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			if err := s.Create(ctx, "d", reject); err != nil {
-				return fmt.Errorf("Create after another record was deleted: %w", err)
+				return failf("Create after another record was deleted: %w", err)
 			}
 			return s.has(ctx, "alice", "b", "d")
 		},
@@ -103,14 +103,14 @@ var boundCases = []testCase{
 				return err
 			}
 			if err := s.Create(ctx, "new", bounded("alice", 2, true)); err != nil {
-				return fmt.Errorf("Create with a bound of 2 beside one live and one dead record: %w", err)
+				return failf("Create with a bound of 2 beside one live and one dead record: %w", err)
 			}
 			if err := s.has(ctx, "alice", "old", "new"); err != nil {
 				return err
 			}
 			// Nor does a dead record count that is replaced.
 			if err := s.Create(ctx, dead, bounded("alice", 3, false)); err != nil {
-				return fmt.Errorf("Create over a dead record: %w", err)
+				return failf("Create over a dead record: %w", err)
 			}
 			return s.has(ctx, "alice", "old", "new", dead)
 		},
@@ -190,7 +190,7 @@ var boundCases = []testCase{
 					case errors.Is(err, session.ErrRevoked):
 						refused.Add(1)
 					default:
-						return fmt.Errorf("Create: %w", err)
+						return failf("Create: %w", err)
 					}
 					return nil
 				})
@@ -198,15 +198,15 @@ var boundCases = []testCase{
 					return err
 				}
 				if err := s.has(ctx, user); err != nil {
-					return fmt.Errorf("after a revocation that raced with sign-ins: %w", err)
+					return failf("after a revocation that raced with sign-ins: %w", err)
 				}
 				for i := range racers {
 					if err := s.gone(ctx, fmt.Sprint(user, "-", i)); err != nil {
-						return fmt.Errorf("after a revocation that raced with sign-ins: %w", err)
+						return failf("after a revocation that raced with sign-ins: %w", err)
 					}
 				}
 				if created.Load() != ended.Load() {
-					return fmt.Errorf("RevokeUser ended %d records; %d had been created", ended.Load(), created.Load())
+					return failf("RevokeUser ended %d records; %d had been created", ended.Load(), created.Load())
 				}
 			}
 			return nil
@@ -222,7 +222,7 @@ var boundCases = []testCase{
 				rec := owned(user, in(0))
 				rec.Data = []byte(`{"list":[]}`)
 				if err := s.Create(ctx, id, rec); err != nil {
-					return fmt.Errorf("Create: %w", err)
+					return failf("Create: %w", err)
 				}
 				var revoked atomic.Bool
 				err := together(4, func(i int) error {
@@ -284,7 +284,7 @@ func boundRace(ctx context.Context, s *subject, reject bool) error {
 		case err == nil:
 			ok.Add(1)
 		case !reject || !errors.Is(err, session.ErrTooManySessions):
-			return fmt.Errorf("Create: %w", err)
+			return failf("Create: %w", err)
 		}
 		return nil
 	})
@@ -299,18 +299,18 @@ func boundRace(ctx context.Context, s *subject, reject bool) error {
 		}
 	}
 	if len(live) != bound {
-		return fmt.Errorf("after %d parallel creates with a bound of %d the user has %d live records", n, bound, len(live))
+		return failf("after %d parallel creates with a bound of %d the user has %d live records", n, bound, len(live))
 	}
 	if want := map[bool]int32{true: bound, false: n}[reject]; ok.Load() != want {
-		return fmt.Errorf("of %d parallel creates %d succeeded; want %d", n, ok.Load(), want)
+		return failf("of %d parallel creates %d succeeded; want %d", n, ok.Load(), want)
 	}
 	listed, err := s.users().UserIDs(ctx, "alice")
 	if err != nil {
-		return fmt.Errorf("UserIDs: %w", err)
+		return failf("UserIDs: %w", err)
 	}
 	for _, id := range live {
 		if !slices.Contains(listed, id) {
-			return fmt.Errorf("UserIDs has not all live records: %q not among %q", id, listed)
+			return failf("UserIDs has not all live records: %q not among %q", id, listed)
 		}
 	}
 	return s.has(ctx, "bob", "bystander")

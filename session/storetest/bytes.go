@@ -46,16 +46,16 @@ var byteCases = []testCase{
 					return err
 				}
 				if err := s.holds(ctx, id, doc.data); err != nil {
-					return fmt.Errorf("created with %s: %w", doc.name, err)
+					return failf("created with %s: %w", doc.name, err)
 				}
 			}
 			id, from := "id0", documents[0].data
 			for _, doc := range documents[1:] {
 				if err := s.Update(ctx, id, []byte(from), []byte(doc.data), in(time.Hour)); err != nil {
-					return fmt.Errorf("Update to %s: %w", doc.name, err)
+					return failf("Update to %s: %w", doc.name, err)
 				}
 				if err := s.holds(ctx, id, doc.data); err != nil {
-					return fmt.Errorf("updated to %s: %w", doc.name, err)
+					return failf("updated to %s: %w", doc.name, err)
 				}
 				from = doc.data
 			}
@@ -87,13 +87,13 @@ var byteCases = []testCase{
 				}
 				id := fmt.Sprintf("id%d", size)
 				if err := s.createUntil(ctx, id, data, deadline); err != nil {
-					return fmt.Errorf("%d bytes: %w", size, err)
+					return failf("%d bytes: %w", size, err)
 				}
 				if err := s.holdsUntil(ctx, id, data, deadline); err != nil {
 					return err
 				}
 				if err := s.Update(ctx, "grows", []byte(from), []byte(data), deadline); err != nil {
-					return fmt.Errorf("Update from %d to %d bytes: %w", len(from), size, err)
+					return failf("Update from %d to %d bytes: %w", len(from), size, err)
 				}
 				if err := s.holdsUntil(ctx, "grows", data, deadline); err != nil {
 					return err
@@ -133,7 +133,7 @@ var byteCases = []testCase{
 			}
 			for i, id := range ids {
 				if err := s.create(ctx, id, fmt.Sprintf(`{"n":%d}`, i)); err != nil {
-					return fmt.Errorf("id %q: %w", id, err)
+					return failf("id %q: %w", id, err)
 				}
 			}
 			for i, id := range ids {
@@ -142,18 +142,18 @@ var byteCases = []testCase{
 				}
 				err := s.Update(ctx, id, fmt.Appendf(nil, `{"n":%d}`, i), fmt.Appendf(nil, `{"m":%d}`, i), in(time.Hour))
 				if err != nil {
-					return fmt.Errorf("Update(%q) = %w", id, err)
+					return failf("Update(%q) = %w", id, err)
 				}
 			}
 			for i, id := range ids {
 				if err := s.Touch(ctx, id, in(2*time.Hour)); err != nil {
-					return fmt.Errorf("Touch(%q) = %w", id, err)
+					return failf("Touch(%q) = %w", id, err)
 				}
 				if err := s.Delete(ctx, id, fmt.Appendf(nil, `{"m":%d}`, i)); err != nil {
-					return fmt.Errorf("Delete(%q) = %w", id, err)
+					return failf("Delete(%q) = %w", id, err)
 				}
 				if _, err := s.Load(ctx, id, session.Slide{}); err == nil {
-					return fmt.Errorf("Load(%q) = nil after Delete; want %v", id, session.ErrNotFound)
+					return failf("Load(%q) = nil after Delete; want %v", id, session.ErrNotFound)
 				}
 			}
 			return nil

@@ -98,7 +98,7 @@ var contextCases = []testCase{
 				Data: []byte(one), Deadline: deadline, Owner: session.Owner{User: "alice", AsOf: in(-time.Second)},
 			})
 			if err != nil {
-				return fmt.Errorf("Create: %w", err)
+				return failf("Create: %w", err)
 			}
 			canceled, cancel := context.WithCancel(ctx)
 			cancel()
@@ -111,10 +111,10 @@ var contextCases = []testCase{
 						return err
 					}
 					if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-						return fmt.Errorf("after %s with a context that is done: %w", call.name, err)
+						return failf("after %s with a context that is done: %w", call.name, err)
 					}
 					if err := s.gone(ctx, "new"); err != nil {
-						return fmt.Errorf("after %s with a context that is done: %w", call.name, err)
+						return failf("after %s with a context that is done: %w", call.name, err)
 					}
 				}
 			}
@@ -162,7 +162,7 @@ var contextCases = []testCase{
 				}
 				undone := loadErr == nil && string(rec.Data) == one && s.sameDeadline(rec.Deadline, created)
 				if !done && (err == nil || !undone) {
-					return fmt.Errorf("after a method whose context ended meanwhile returned %v: Load = %q until %v, %v; want all of its work or none",
+					return failf("after a method whose context ended meanwhile returned %v: Load = %q until %v, %v; want all of its work or none",
 						err, rec.Data, rec.Deadline, loadErr)
 				}
 			}
@@ -188,7 +188,7 @@ var contextCases = []testCase{
 				start := time.Now()
 				err := all[i].do(brief, s.Store)
 				if d := time.Since(start); d > 3*time.Second {
-					return fmt.Errorf("%s returned %v after its context was done", all[i].name, d-100*time.Millisecond)
+					return failf("%s returned %v after its context was done", all[i].name, d-100*time.Millisecond)
 				}
 				if err == nil {
 					return nil // it needed nothing that was held

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -11,13 +10,13 @@ import (
 // past are deadlines that no write may be given.
 func past() map[string]time.Time {
 	return map[string]time.Time{
-		"zero":               {},
-		"the epoch":          time.UnixMilli(0),
-		"before the epoch":   time.UnixMilli(-1),
-		"a second ago":       in(-time.Second),
-		"an hour ago":        in(-time.Hour),
-		"this millisecond":   in(0),
-		"a thousand yrs ago": in(0).AddDate(-1000, 0, 0),
+		"zero":                 {},
+		"the epoch":            time.UnixMilli(0),
+		"before the epoch":     time.UnixMilli(-1),
+		"a second ago":         in(-time.Second),
+		"an hour ago":          in(-time.Hour),
+		"this millisecond":     in(0),
+		"a thousand years ago": in(0).AddDate(-1000, 0, 0),
 	}
 }
 
@@ -62,7 +61,7 @@ var createCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "id", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			deadline := in(time.Minute)
 			if err := s.createUntil(ctx, "id", two, deadline); err != nil {
@@ -81,7 +80,7 @@ var createCases = []testCase{
 					return err
 				}
 				if err := s.gone(ctx, "id"); err != nil {
-					return fmt.Errorf("after Create with a deadline that is %s: %w", name, err)
+					return failf("after Create with a deadline that is %s: %w", name, err)
 				}
 			}
 			return nil
@@ -97,10 +96,10 @@ var createCases = []testCase{
 			}
 			for name, past := range past() {
 				if err := s.Create(ctx, "id", session.Record{Data: []byte(two), Deadline: past}); err == nil {
-					return fmt.Errorf("Create with a deadline that is %s = nil; want an error", name)
+					return failf("Create with a deadline that is %s = nil; want an error", name)
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-					return fmt.Errorf("after Create with a deadline that is %s: %w", name, err)
+					return failf("after Create with a deadline that is %s: %w", name, err)
 				}
 			}
 			return nil
@@ -113,10 +112,10 @@ var createCases = []testCase{
 			data := clone(one)
 			err := s.Create(ctx, "id", session.Record{Data: data, Deadline: in(time.Hour)})
 			if err != nil {
-				return fmt.Errorf("Create: %w", err)
+				return failf("Create: %w", err)
 			}
 			if string(data) != one {
-				return fmt.Errorf("Create changed its argument to %q", data)
+				return failf("Create changed its argument to %q", data)
 			}
 			copy(data, "xxxxxxxx")
 			return s.holds(ctx, "id", one)
@@ -133,7 +132,7 @@ var createCases = []testCase{
 				Owner:    session.Owner{User: "alice", AsOf: time.Now(), Max: 1, Reject: true},
 			})
 			if err != nil {
-				return fmt.Errorf("Create with an owner: %w", err)
+				return failf("Create with an owner: %w", err)
 			}
 			return s.holdsUntil(ctx, "id", one, deadline)
 		},

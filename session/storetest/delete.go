@@ -20,7 +20,7 @@ var deleteCases = []testCase{
 			}
 			for _, id := range []string{"id", "i%", "*"} {
 				if err := s.Delete(ctx, id, nil); err != nil {
-					return fmt.Errorf("Delete(%q) = %w", id, err)
+					return failf("Delete(%q) = %w", id, err)
 				}
 				if err := s.gone(ctx, id); err != nil {
 					return err
@@ -28,7 +28,7 @@ var deleteCases = []testCase{
 			}
 			for _, id := range []string{"id2", "i"} {
 				if err := s.holds(ctx, id, one); err != nil {
-					return fmt.Errorf("after another was deleted: %w", err)
+					return failf("after another was deleted: %w", err)
 				}
 			}
 			return nil
@@ -43,18 +43,18 @@ var deleteCases = []testCase{
 			}
 			for _, what := range []string{"of a live record", "again", "once more"} {
 				if err := s.Delete(ctx, "id", nil); err != nil {
-					return fmt.Errorf("Delete %s: %w", what, err)
+					return failf("Delete %s: %w", what, err)
 				}
 			}
 			if err := s.Delete(ctx, "unknown", nil); err != nil {
-				return fmt.Errorf("Delete of an unknown id: %w", err)
+				return failf("Delete of an unknown id: %w", err)
 			}
 			dead, err := s.dead(ctx, session.Record{Data: clone(one)}, nil)
 			if err != nil {
 				return err
 			}
 			if err := s.Delete(ctx, dead, nil); err != nil {
-				return fmt.Errorf("Delete after the deadline: %w", err)
+				return failf("Delete after the deadline: %w", err)
 			}
 			return nil
 		},
@@ -67,10 +67,10 @@ var deleteCases = []testCase{
 				return err
 			}
 			if err := s.Update(ctx, "id", []byte(one), []byte(two), in(time.Hour)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if err := s.Delete(ctx, "id", []byte(two)); err != nil {
-				return fmt.Errorf("Delete with the data that is stored: %w", err)
+				return failf("Delete with the data that is stored: %w", err)
 			}
 			return s.gone(ctx, "id")
 		},
@@ -89,7 +89,7 @@ var deleteCases = []testCase{
 					return err
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-					return fmt.Errorf("after a conflict: %w", err)
+					return failf("after a conflict: %w", err)
 				}
 			}
 			return nil
@@ -112,7 +112,7 @@ var deleteCases = []testCase{
 					return err
 				}
 				if err := s.Delete(ctx, id, []byte(pair.stored)); err != nil {
-					return fmt.Errorf("Delete with the very data that is stored (%s): %w", pair.name, err)
+					return failf("Delete with the very data that is stored (%s): %w", pair.name, err)
 				}
 			}
 			return nil
@@ -126,7 +126,7 @@ var deleteCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "deleted", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			dead, err := s.dead(ctx, session.Record{Data: clone(one)}, nil)
 			if err != nil {

@@ -49,7 +49,7 @@ var failureCases = []testCase{
 				for _, shown := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
 					for _, secret := range []string{"SecretId", "SecretData", "Zolpidem", "Warfarin"} {
 						if strings.Contains(shown, secret) {
-							return fmt.Errorf("an error shows the id or the data: %s", shown)
+							return failf("an error shows the id or the data: %s", shown)
 						}
 					}
 				}

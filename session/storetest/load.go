@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -42,7 +41,7 @@ var loadCases = []testCase{
 		name: "LoadAfterDeadline",
 		why:  "a record is live until its deadline, the deadline itself excluded; a record that is no longer live does not exist to any method",
 		run: func(ctx context.Context, s *subject) error {
-			return s.brief(func(id string, deadline time.Time) error {
+			id, err := s.brief(ctx, func(id string, deadline time.Time) error {
 				if err := s.createUntil(ctx, id, one, deadline); err != nil {
 					return err
 				}
@@ -50,22 +49,21 @@ var loadCases = []testCase{
 				// clock only when a record is first loaded.
 				for {
 					_, err := s.Load(ctx, id, session.Slide{})
-					now := time.Now()
-					if err != nil && now.Before(deadline) {
-						return fmt.Errorf("Load %v before the deadline = %w; want a record", deadline.Sub(now), err)
-					}
-					if !now.Before(deadline) {
-						break
+					switch left := time.Until(deadline); {
+					case left <= 0:
+						return nil
+					case err != nil:
+						return failf("Load %v before the deadline = %w; want a record", left, err)
 					}
 					if err := sleep(ctx, 10*time.Millisecond); err != nil {
 						return err
 					}
 				}
-				if err := s.outlive(ctx, deadline); err != nil {
-					return err
-				}
-				return s.gone(ctx, id)
 			})
+			if err != nil {
+				return err
+			}
+			return s.gone(ctx, id)
 		},
 	},
 	{
@@ -97,20 +95,20 @@ var loadCases = []testCase{
 			all := rec.Data[:cap(rec.Data)]
 			copy(all, bytes.Repeat([]byte("x"), len(all)))
 			if err := s.holds(ctx, "id", one); err != nil {
-				return fmt.Errorf("after the caller wrote into loaded data: %w", err)
+				return failf("after the caller wrote into loaded data: %w", err)
 			}
 			if err := s.holds(ctx, "neighbour", two); err != nil {
-				return fmt.Errorf("after the caller wrote into loaded data: %w", err)
+				return failf("after the caller wrote into loaded data: %w", err)
 			}
 			rec, err = s.Load(ctx, "id", session.Slide{})
 			if err != nil {
 				return err
 			}
 			if err := s.Update(ctx, "id", []byte(one), []byte(three), in(time.Hour)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if string(rec.Data) != one {
-				return fmt.Errorf("data loaded before an Update became %q; want %q", rec.Data, one)
+				return failf("data loaded before an Update became %q; want %q", rec.Data, one)
 			}
 			return nil
 		},
@@ -140,7 +138,7 @@ var loadCases = []testCase{
 				return err
 			}
 			if _, err := s.Load(ctx, "id", session.Slide{To: to}); err != nil {
-				return fmt.Errorf("Load with a slide: %w", err)
+				return failf("Load with a slide: %w", err)
 			}
 			return s.holdsUntil(ctx, "id", one, to)
 		},
@@ -163,13 +161,13 @@ var loadCases = []testCase{
 			} {
 				rec, err := s.Load(ctx, "id", step.slide)
 				if err != nil {
-					return fmt.Errorf("Load with a slide: %w", err)
+					return failf("Load with a slide: %w", err)
 				}
 				if string(rec.Data) != one {
-					return fmt.Errorf("Load with a slide returned %q; want %q", rec.Data, one)
+					return failf("Load with a slide returned %q; want %q", rec.Data, one)
 				}
 				if !s.sameDeadline(rec.Deadline, step.want) {
-					return fmt.Errorf("Load with %v returned the deadline %v; want %v", step.slide, rec.Deadline, step.want)
+					return failf("Load with %v returned the deadline %v; want %v", step.slide, rec.Deadline, step.want)
 				}
 			}
 			return nil
@@ -185,7 +183,7 @@ var loadCases = []testCase{
 			}
 			for _, to := range []time.Time{in(time.Minute), deadline, in(-time.Hour), time.UnixMilli(0)} {
 				if _, err := s.Load(ctx, "id", session.Slide{To: to, Before: in(24 * time.Hour)}); err != nil {
-					return fmt.Errorf("Load with an earlier slide: %w", err)
+					return failf("Load with an earlier slide: %w", err)
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
 					return err
@@ -211,10 +209,10 @@ var loadCases = []testCase{
 				{deadline.Add(max(s.Granularity, time.Millisecond)), to},
 			} {
 				if _, err := s.Load(ctx, "id", session.Slide{To: to, Before: step.before}); err != nil {
-					return fmt.Errorf("Load with a slide: %w", err)
+					return failf("Load with a slide: %w", err)
 				}
 				if err := s.holdsUntil(ctx, "id", one, step.want); err != nil {
-					return fmt.Errorf("with Before %v after the deadline: %w", step.before.Sub(deadline), err)
+					return failf("with Before %v after the deadline: %w", step.before.Sub(deadline), err)
 				}
 			}
 			return nil
@@ -232,7 +230,7 @@ var loadCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "deleted", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			for _, id := range []string{id, "deleted", "unknown"} {
 				_, err := s.Load(ctx, id, session.Slide{To: in(time.Hour)})
@@ -264,7 +262,7 @@ var loadCases = []testCase{
 				}
 				// A record to which nothing was done is dead by now.
 				if err := s.holds(ctx, id, one); err != nil {
-					return fmt.Errorf("after the deadline that was moved: %w", err)
+					return failf("after the deadline that was moved: %w", err)
 				}
 				if err := s.Delete(ctx, id, nil); err != nil && !errors.Is(err, session.ErrNotFound) {
 					return err

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -23,10 +22,10 @@ func listAll(ctx context.Context, s session.Store, limit int, between func() err
 	for range 10000 {
 		ids, next, err := s.(session.Lister).List(ctx, cursor, limit)
 		if err != nil {
-			return nil, fmt.Errorf("List: %w", err)
+			return nil, failf("List: %w", err)
 		}
 		if len(ids) > limit {
-			return nil, fmt.Errorf("List returned %d ids; want at most %d", len(ids), limit)
+			return nil, failf("List returned %d ids; want at most %d", len(ids), limit)
 		}
 		all = append(all, ids...)
 		if next == "" {
@@ -39,7 +38,7 @@ func listAll(ctx context.Context, s session.Store, limit int, between func() err
 			}
 		}
 	}
-	return nil, errors.New("List has no last page")
+	return nil, failf("List has no last page")
 }
 
 // several leaves n live records, as many that were deleted, and some that
@@ -71,7 +70,7 @@ func (s *subject) several(ctx context.Context, n int) ([]string, error) {
 			return nil, err
 		}
 		if err := s.Delete(ctx, fmt.Sprint("deleted", i), nil); err != nil {
-			return nil, fmt.Errorf("Delete: %w", err)
+			return nil, failf("Delete: %w", err)
 		}
 	}
 	slices.Sort(live)
@@ -85,7 +84,7 @@ var powerCases = []testCase{
 		needs: hasLister,
 		run: func(ctx context.Context, s *subject) error {
 			if ids, err := listAll(ctx, s.Store, 10, nil); err != nil || len(ids) > 0 {
-				return fmt.Errorf("List of an empty store = %q, %v; want none", ids, err)
+				return failf("List of an empty store = %q, %v; want none", ids, err)
 			}
 			live, err := s.several(ctx, 40)
 			if err != nil {
@@ -98,7 +97,7 @@ var powerCases = []testCase{
 				}
 				slices.Sort(ids)
 				if !slices.Equal(ids, live) {
-					return fmt.Errorf("List in pages of %d returned %d ids: %q; want these %d: %q", limit, len(ids), ids, len(live), live)
+					return failf("List in pages of %d returned %d ids: %q; want these %d: %q", limit, len(ids), ids, len(live), live)
 				}
 			}
 			return nil
@@ -138,17 +137,17 @@ var powerCases = []testCase{
 						used := live[n*17%len(live)]
 						rec, err := s.Load(ctx, used, session.Slide{To: in(time.Duration(2+n) * time.Hour)})
 						if err != nil {
-							return fmt.Errorf("Load: %w", err)
+							return failf("Load: %w", err)
 						}
 						if err := s.Update(ctx, used, rec.Data, fmt.Appendf(nil, `{"n":%d}`, n), in(time.Duration(1+n%9)*time.Hour)); err != nil {
-							return fmt.Errorf("Update: %w", err)
+							return failf("Update: %w", err)
 						}
 						if err := s.create(ctx, name(n), one); err != nil {
 							return err
 						}
 						if n > 4 {
 							if err := s.Delete(ctx, name(n-4), nil); err != nil {
-								return fmt.Errorf("Delete: %w", err)
+								return failf("Delete: %w", err)
 							}
 						}
 					}
@@ -163,7 +162,7 @@ var powerCases = []testCase{
 				}
 				for _, id := range live {
 					if times[id] != 1 {
-						return fmt.Errorf("List returned %q %d times; it lived through the listing: want once", id, times[id])
+						return failf("List returned %q %d times; it lived through the listing: want once", id, times[id])
 					}
 				}
 			}
@@ -194,12 +193,12 @@ var powerCases = []testCase{
 					id := fmt.Sprint("churn", i, "-", n)
 					err := h.Create(ctx, id, session.Record{Data: []byte(one), Deadline: in(time.Hour)})
 					if err != nil {
-						return fmt.Errorf("Create: %w", err)
+						return failf("Create: %w", err)
 					}
 					jitter(ctx)
 					if n%2 == 0 {
 						if err := h.Delete(ctx, id, nil); err != nil {
-							return fmt.Errorf("Delete: %w", err)
+							return failf("Delete: %w", err)
 						}
 					}
 				}
@@ -214,7 +213,7 @@ var powerCases = []testCase{
 			}
 			for _, id := range live {
 				if times[id] != 1 {
-					return fmt.Errorf("List returned %q %d times; it lived through the listing: want once", id, times[id])
+					return failf("List returned %q %d times; it lived through the listing: want once", id, times[id])
 				}
 			}
 			return nil
@@ -228,7 +227,7 @@ var powerCases = []testCase{
 			count := func(want int) error {
 				n, err := s.Store.(session.Counter).Count(ctx)
 				if err != nil || n != want {
-					return fmt.Errorf("Count() = %d, %v; want %d", n, err, want)
+					return failf("Count() = %d, %v; want %d", n, err, want)
 				}
 				return nil
 			}
@@ -242,10 +241,10 @@ var powerCases = []testCase{
 				return err
 			}
 			if err := s.Update(ctx, "live3", []byte(one), []byte(two), in(time.Hour)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if err := s.Delete(ctx, "live4", []byte(one)); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			return count(19)
 		},
@@ -267,11 +266,11 @@ var powerCases = []testCase{
 			}
 			for range 2 {
 				if err := s.Store.(session.Clearer).Clear(ctx); err != nil {
-					return fmt.Errorf("Clear: %w", err)
+					return failf("Clear: %w", err)
 				}
 				for _, id := range live {
 					if err := s.gone(ctx, id); err != nil {
-						return fmt.Errorf("after Clear: %w", err)
+						return failf("after Clear: %w", err)
 					}
 					err := s.Update(ctx, id, []byte(one), []byte(two), in(time.Hour))
 					if err := want("Update after Clear", err, session.ErrNotFound); err != nil {
@@ -284,7 +283,7 @@ var powerCases = []testCase{
 					return err
 				}
 				if err := s.Create(ctx, "alices", bounded("alice", 1, true)); err != nil {
-					return fmt.Errorf("Create with a bound of 1 after Clear: %w", err)
+					return failf("Create with a bound of 1 after Clear: %w", err)
 				}
 			}
 			if err := s.create(ctx, "live0", two); err != nil {
@@ -309,24 +308,24 @@ var powerCases = []testCase{
 			for {
 				n, err := s.Store.(session.Pruner).Prune(ctx, limit)
 				if err != nil {
-					return fmt.Errorf("Prune: %w", err)
+					return failf("Prune: %w", err)
 				}
 				if n < 0 || n > limit {
-					return fmt.Errorf("Prune(%d) = %d; want at most the limit", limit, n)
+					return failf("Prune(%d) = %d; want at most the limit", limit, n)
 				}
 				if sum += n; sum > 2*dead {
-					return fmt.Errorf("Prune removed more than %d records; want at most %d", sum, dead)
+					return failf("Prune removed more than %d records; want at most %d", sum, dead)
 				}
 				if n < limit {
 					break
 				}
 			}
 			if n, err := s.Store.(session.Pruner).Prune(ctx, limit); n != 0 || err != nil {
-				return fmt.Errorf("Prune(%d) = %d, %v after it had returned fewer than its limit; want 0: none was left", limit, n, err)
+				return failf("Prune(%d) = %d, %v after it had returned fewer than its limit; want 0: none was left", limit, n, err)
 			}
 			for _, id := range live {
 				if err := s.holds(ctx, id, one); err != nil {
-					return fmt.Errorf("after Prune: %w", err)
+					return failf("after Prune: %w", err)
 				}
 			}
 			return nil

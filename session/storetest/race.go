@@ -32,7 +32,7 @@ func (t *tally) add(what string, err error) error {
 	case errors.Is(err, session.ErrNotFound):
 		t.notFound.Add(1)
 	default:
-		return fmt.Errorf("%s = %w", what, err)
+		return failf("%s = %w", what, err)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ var raceCases = []testCase{
 					return err
 				}
 				if t.ok.Load() != 1 || t.conflict.Load() != racers-1 {
-					return fmt.Errorf("of %d updates of the same data %d succeeded and %d met a conflict; want 1 and %d",
+					return failf("of %d updates of the same data %d succeeded and %d met a conflict; want 1 and %d",
 						racers, t.ok.Load(), t.conflict.Load(), racers-1)
 				}
 				if err := s.holds(ctx, id, fmt.Sprintf(`{"winner":%d}`, winner.Load())); err != nil {
@@ -138,7 +138,7 @@ var raceCases = []testCase{
 				}
 			}
 			if kept != racers*each {
-				return fmt.Errorf("%d goroutines appended %d each, %d were kept; want %d", racers, each, kept, racers*each)
+				return failf("%d goroutines appended %d each, %d were kept; want %d", racers, each, kept, racers*each)
 			}
 			return nil
 		},
@@ -167,10 +167,10 @@ var raceCases = []testCase{
 					to := in(2*time.Hour + time.Duration(n)*2*max(s.Granularity, time.Second))
 					if i == 1 {
 						if err := s.handle(i).Touch(ctx, "id", to); err != nil {
-							return fmt.Errorf("Touch: %w", err)
+							return failf("Touch: %w", err)
 						}
 					} else if _, err := s.handle(i).Load(ctx, "id", session.Slide{To: to}); err != nil {
-						return fmt.Errorf("Load with a slide: %w", err)
+						return failf("Load with a slide: %w", err)
 					}
 					jitter(ctx)
 				}
@@ -184,7 +184,7 @@ var raceCases = []testCase{
 				return err
 			}
 			if kept := strings.Count(string(rec.Data), `"`)/2 - 1; kept != each {
-				return fmt.Errorf("%d of %d updates were kept beside touches; want all", kept, each)
+				return failf("%d of %d updates were kept beside touches; want all", kept, each)
 			}
 			return nil
 		},
@@ -236,7 +236,7 @@ var raceCases = []testCase{
 					return err
 				}
 				if t.ok.Load() != 1 || t.notFound.Load() != racers-1 {
-					return fmt.Errorf("of %d deletes with the same old data %d succeeded and %d found nothing; want 1 and %d",
+					return failf("of %d deletes with the same old data %d succeeded and %d found nothing; want 1 and %d",
 						racers, t.ok.Load(), t.notFound.Load(), racers-1)
 				}
 			}
@@ -275,7 +275,7 @@ var raceCases = []testCase{
 					continue
 				}
 				if deleted != nil {
-					return fmt.Errorf("Update and Delete of the same data = %v and %v; want one to succeed", updated, deleted)
+					return failf("Update and Delete of the same data = %v and %v; want one to succeed", updated, deleted)
 				}
 				if err := want("Update of what a Delete ended", updated, session.ErrNotFound); err != nil {
 					return err
@@ -367,7 +367,7 @@ func createRace(ctx context.Context, s *subject, id func(round int) (string, err
 			return err
 		}
 		if t.ok.Load() != 1 || t.exists.Load() != racers-1 {
-			return fmt.Errorf("of %d creates under one id %d succeeded and %d met a record; want 1 and %d",
+			return failf("of %d creates under one id %d succeeded and %d met a record; want 1 and %d",
 				racers, t.ok.Load(), t.exists.Load(), racers-1)
 		}
 		if err := s.holds(ctx, id, fmt.Sprintf(`{"winner":%d}`, winner.Load())); err != nil {
@@ -383,7 +383,7 @@ func appendTo(ctx context.Context, s session.Store, id, value string) error {
 	for {
 		rec, err := s.Load(ctx, id, session.Slide{})
 		if err != nil {
-			return fmt.Errorf("Load: %w", err)
+			return failf("Load: %w", err)
 		}
 		data := bytes.TrimSuffix(bytes.Clone(rec.Data), []byte("]}"))
 		if !bytes.HasSuffix(data, []byte("[")) {

@@ -53,48 +53,44 @@ func (s *subject) create(ctx context.Context, id, data string) error {
 func (s *subject) createUntil(ctx context.Context, id, data string, deadline time.Time) error {
 	err := s.Create(ctx, id, session.Record{Data: []byte(data), Deadline: deadline})
 	if err != nil {
-		return fmt.Errorf("Create of a new record: %w", err)
+		return failf("Create of a new record: %w", err)
 	}
 	return nil
 }
 
-// brief runs do with a deadline that is near. A slow machine may reach it
-// before do is done; then do is to say so by returning errTooSlow, or by
-// failing after the deadline, and is run again with another id and a later
-// deadline.
-func (s *subject) brief(do func(id string, deadline time.Time) error) error {
+// dead leaves a record under the id that it returns which has died of age, if
+// prepare, which may be nil, is done with it before that.
+func (s *subject) dead(ctx context.Context, rec session.Record, prepare func(id string) error) (string, error) {
+	return s.brief(ctx, func(id string, deadline time.Time) error {
+		rec.Deadline = deadline
+		err := s.Create(ctx, id, rec)
+		if err == nil && prepare != nil {
+			err = prepare(id)
+		}
+		return err
+	})
+}
+
+// brief runs do, which is to leave a record under id with a deadline that is
+// near, and returns the id when that has passed. If do fails, and the deadline
+// had passed by then, the machine may have been too slow; then do runs again
+// with another id and a longer life.
+func (s *subject) brief(ctx context.Context, do func(id string, deadline time.Time) error) (string, error) {
 	life := s.Lifetime
 	if life <= 0 {
 		life = 100 * time.Millisecond
 	}
 	for try := 1; ; try++ {
-		deadline := in(life)
-		err := do(fmt.Sprintf("brief%d", try), deadline)
-		if err == nil || try == 6 || !errors.Is(err, errTooSlow) && time.Now().Before(deadline) {
-			return err
+		id, deadline := fmt.Sprintf("brief%d", try), in(life)
+		err := do(id, deadline)
+		if err == nil {
+			return id, s.outlive(ctx, deadline)
+		}
+		if try == 6 || time.Now().Before(deadline) {
+			return id, err
 		}
 		life *= 3
 	}
-}
-
-var errTooSlow = errors.New("the record died before it could be examined")
-
-// dead leaves a record under the id that it returns which has died of age, if
-// prepare, which may be nil, is done with it before that.
-func (s *subject) dead(ctx context.Context, rec session.Record, prepare func(id string) error) (string, error) {
-	var used string
-	err := s.brief(func(id string, deadline time.Time) error {
-		used, rec.Deadline = id, deadline
-		err := s.Create(ctx, id, rec)
-		if err == nil && prepare != nil {
-			err = prepare(id)
-		}
-		if err == nil {
-			err = s.outlive(ctx, deadline)
-		}
-		return err
-	})
-	return used, err
 }
 
 // outlive waits until a record with this deadline is dead.
@@ -126,13 +122,13 @@ func (s *subject) holds(ctx context.Context, id, data string) error {
 func (s *subject) holdsUntil(ctx context.Context, id, data string, deadline time.Time) error {
 	rec, err := s.Load(ctx, id, session.Slide{})
 	if err != nil {
-		return fmt.Errorf("Load(%q) = %w; want %.80s", id, err, data)
+		return failf("Load(%q) = %w; want %.80s", id, err, data)
 	}
 	if string(rec.Data) != data {
-		return fmt.Errorf("Load(%q) = %s; want %.80s", id, difference(rec.Data, []byte(data)), data)
+		return failf("Load(%q) = %s; want %.80s", id, difference(rec.Data, []byte(data)), data)
 	}
 	if !deadline.IsZero() && !s.sameDeadline(rec.Deadline, deadline) {
-		return fmt.Errorf("Load(%q).Deadline = %v; want %v", id, rec.Deadline, deadline)
+		return failf("Load(%q).Deadline = %v; want %v", id, rec.Deadline, deadline)
 	}
 	return nil
 }
@@ -152,11 +148,11 @@ var sentinels = []error{
 // want returns an error unless err is expected, and nothing else.
 func want(what string, err, expected error) error {
 	if !errors.Is(err, expected) {
-		return fmt.Errorf("%s = %v; want %v", what, err, expected)
+		return failf("%s = %v; want %v", what, err, expected)
 	}
 	for _, other := range sentinels {
 		if other != expected && errors.Is(err, other) {
-			return fmt.Errorf("%s = %v, which is also %q; want %v alone", what, err, other, expected)
+			return failf("%s = %v, which is also %q; want %v alone", what, err, other, expected)
 		}
 	}
 	return nil
@@ -165,11 +161,11 @@ func want(what string, err, expected error) error {
 // refused returns an error if err is nil, or one that stands for an answer.
 func refused(what string, err error) error {
 	if err == nil {
-		return fmt.Errorf("%s = nil; want an error", what)
+		return failf("%s = nil; want an error", what)
 	}
 	for _, other := range sentinels {
 		if errors.Is(err, other) {
-			return fmt.Errorf("%s = %v, which is %q; want an error of its own", what, err, other)
+			return failf("%s = %v, which is %q; want an error of its own", what, err, other)
 		}
 	}
 	return nil
@@ -217,3 +213,7 @@ func firstError(checks ...func() error) error {
 }
 
 func clone(s string) []byte { return bytes.Clone([]byte(s)) }
+
+// failf makes the error of a case: the message of a failed test, which begins
+// with what was called, and so with a capital.
+func failf(format string, args ...any) error { return fmt.Errorf(format, args...) }

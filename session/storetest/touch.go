@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -21,7 +20,7 @@ var touchCases = []testCase{
 				return err
 			}
 			if err := s.Touch(ctx, "id", deadline); err != nil {
-				return fmt.Errorf("Touch: %w", err)
+				return failf("Touch: %w", err)
 			}
 			if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
 				return err
@@ -41,10 +40,10 @@ var touchCases = []testCase{
 			earlier["earlier"] = in(time.Minute)
 			for name, earlier := range earlier {
 				if err := s.Touch(ctx, "id", earlier); err != nil {
-					return fmt.Errorf("Touch with a deadline that is %s: %w", name, err)
+					return failf("Touch with a deadline that is %s: %w", name, err)
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-					return fmt.Errorf("after Touch with a deadline that is %s: %w", name, err)
+					return failf("after Touch with a deadline that is %s: %w", name, err)
 				}
 			}
 			return nil
@@ -60,7 +59,7 @@ var touchCases = []testCase{
 			}
 			for range 2 {
 				if err := s.Touch(ctx, "id", deadline); err != nil {
-					return fmt.Errorf("Touch with the deadline that is set: %w", err)
+					return failf("Touch with the deadline that is set: %w", err)
 				}
 			}
 			return s.holdsUntil(ctx, "id", one, deadline)
@@ -90,7 +89,7 @@ var touchCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "id", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			err := s.Touch(ctx, "id", in(time.Hour))
 			if err := want("Touch after Delete", err, session.ErrNotFound); err != nil {

@@ -70,7 +70,7 @@ var updateCases = []testCase{
 			} {
 				deadline := in(step.in)
 				if err := s.Update(ctx, "id", []byte(from), []byte(step.data), deadline); err != nil {
-					return fmt.Errorf("Update: %w", err)
+					return failf("Update: %w", err)
 				}
 				if err := s.holdsUntil(ctx, "id", step.data, deadline); err != nil {
 					return err
@@ -90,7 +90,7 @@ var updateCases = []testCase{
 			}
 			for range 2 {
 				if err := s.Update(ctx, "id", []byte(one), []byte(one), deadline); err != nil {
-					return fmt.Errorf("Update that changes nothing: %w", err)
+					return failf("Update that changes nothing: %w", err)
 				}
 			}
 			return s.holdsUntil(ctx, "id", one, deadline)
@@ -100,18 +100,19 @@ var updateCases = []testCase{
 		name: "UpdateShortensLife",
 		why:  "Update sets the deadline, which may be earlier than the one before: the record dies at the new one",
 		run: func(ctx context.Context, s *subject) error {
-			return s.brief(func(id string, deadline time.Time) error {
+			id, err := s.brief(ctx, func(id string, deadline time.Time) error {
 				if err := s.create(ctx, id, one); err != nil {
 					return err
 				}
 				if err := s.Update(ctx, id, []byte(one), []byte(two), deadline); err != nil {
-					return fmt.Errorf("Update: %w", err)
+					return failf("Update: %w", err)
 				}
-				if err := s.outlive(ctx, deadline); err != nil {
-					return err
-				}
-				return s.gone(ctx, id)
+				return nil
 			})
+			if err != nil {
+				return err
+			}
+			return s.gone(ctx, id)
 		},
 	},
 	{
@@ -138,7 +139,7 @@ var updateCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "id", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			err := s.Update(ctx, "id", []byte(one), []byte(two), in(time.Hour))
 			if err := want("Update after Delete", err, session.ErrNotFound); err != nil {
@@ -178,7 +179,7 @@ var updateCases = []testCase{
 					return err
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-					return fmt.Errorf("after a conflict: %w", err)
+					return failf("after a conflict: %w", err)
 				}
 			}
 			return nil
@@ -201,7 +202,7 @@ var updateCases = []testCase{
 					return err
 				}
 				if err := s.Update(ctx, id, []byte(pair.stored), []byte(two), in(time.Hour)); err != nil {
-					return fmt.Errorf("Update with the very data that is stored (%s): %w", pair.name, err)
+					return failf("Update with the very data that is stored (%s): %w", pair.name, err)
 				}
 			}
 			return nil
@@ -221,7 +222,7 @@ var updateCases = []testCase{
 					return err
 				}
 				if err := s.holdsUntil(ctx, "id", one, deadline); err != nil {
-					return fmt.Errorf("after Update with a deadline that is %s: %w", name, err)
+					return failf("after Update with a deadline that is %s: %w", name, err)
 				}
 			}
 			return nil
@@ -236,10 +237,10 @@ var updateCases = []testCase{
 			}
 			old, data := clone(one), clone(two)
 			if err := s.Update(ctx, "id", old, data, in(time.Hour)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if string(old) != one || string(data) != two {
-				return fmt.Errorf("Update changed its arguments to %q and %q", old, data)
+				return failf("Update changed its arguments to %q and %q", old, data)
 			}
 			copy(old, "xxxxxxxx")
 			copy(data, "xxxxxxxx")

@@ -19,7 +19,7 @@ func (s *subject) users() session.UserIndex { return s.Store.(session.UserIndex)
 func (s *subject) signIn(ctx context.Context, id, user string) error {
 	err := s.Create(ctx, id, owned(user, in(0)))
 	if err != nil {
-		return fmt.Errorf("Create with an owner: %w", err)
+		return failf("Create with an owner: %w", err)
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func bounded(user string, max int, reject bool) session.Record {
 func (s *subject) has(ctx context.Context, user string, ids ...string) error {
 	all, err := s.users().UserIDs(ctx, user)
 	if err != nil {
-		return fmt.Errorf("UserIDs: %w", err)
+		return failf("UserIDs: %w", err)
 	}
 	var live []string
 	for _, id := range all {
@@ -52,11 +52,11 @@ func (s *subject) has(ctx context.Context, user string, ids ...string) error {
 		case err == nil:
 			live = append(live, id)
 		case !errors.Is(err, session.ErrNotFound):
-			return fmt.Errorf("Load: %w", err)
+			return failf("Load: %w", err)
 		}
 	}
 	if !slices.Equal(live, ids) {
-		return fmt.Errorf("UserIDs(%.40q) has the live records %q; want %q", user, live, ids)
+		return failf("UserIDs(%.40q) has the live records %q; want %q", user, live, ids)
 	}
 	return nil
 }
@@ -65,10 +65,10 @@ func (s *subject) has(ctx context.Context, user string, ids ...string) error {
 func (s *subject) revoke(ctx context.Context, user string, at time.Time, n int, except ...string) error {
 	got, err := s.users().RevokeUser(ctx, user, at, except...)
 	if err != nil {
-		return fmt.Errorf("RevokeUser: %w", err)
+		return failf("RevokeUser: %w", err)
 	}
 	if got != n {
-		return fmt.Errorf("RevokeUser(%.40q) ended %d records; want %d", user, got, n)
+		return failf("RevokeUser(%.40q) ended %d records; want %d", user, got, n)
 	}
 	return nil
 }
@@ -108,16 +108,16 @@ var userCases = []testCase{
 			}
 			// What is used does not become younger or older.
 			if err := s.Update(ctx, ids[3], []byte(one), []byte(two), in(time.Minute)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if err := s.Touch(ctx, ids[5], in(9*time.Hour)); err != nil {
-				return fmt.Errorf("Touch: %w", err)
+				return failf("Touch: %w", err)
 			}
 			if err := s.Delete(ctx, ids[7], nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			if err := s.Delete(ctx, ids[8], []byte(one)); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			if err := s.has(ctx, "alice", slices.Concat(ids[:7], ids[9:])...); err != nil {
 				return err
@@ -138,7 +138,7 @@ var userCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "deleted", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			if err := s.signIn(ctx, "revoked", "alice"); err != nil {
 				return err
@@ -172,7 +172,7 @@ var userCases = []testCase{
 				return err
 			}
 			if err := s.Update(ctx, "id", []byte(one), []byte(two), in(time.Hour)); err != nil {
-				return fmt.Errorf("Update: %w", err)
+				return failf("Update: %w", err)
 			}
 			if err := s.has(ctx, "alice", "id"); err != nil {
 				return err
@@ -206,7 +206,7 @@ var userCases = []testCase{
 				return err
 			}
 			if err := s.Delete(ctx, "a5", nil); err != nil {
-				return fmt.Errorf("Delete: %w", err)
+				return failf("Delete: %w", err)
 			}
 			return firstError(
 				func() error {
@@ -236,14 +236,14 @@ var userCases = []testCase{
 			// Whether this is an error is not said.
 			_, _ = s.users().RevokeUser(ctx, "", in(0))
 			if err := s.holds(ctx, "anonymous", one); err != nil {
-				return fmt.Errorf("after the empty user was revoked: %w", err)
+				return failf("after the empty user was revoked: %w", err)
 			}
 			// Nothing else of an Owner applies.
 			for i := range 3 {
 				rec := bounded("", 1, true)
 				rec.Owner.AsOf = in(-time.Hour)
 				if err := s.Create(ctx, fmt.Sprint(i), rec); err != nil {
-					return fmt.Errorf("Create with an empty user: %w", err)
+					return failf("Create with an empty user: %w", err)
 				}
 			}
 			return s.holds(ctx, "0", one)
@@ -283,7 +283,7 @@ var userCases = []testCase{
 			for i, id := range ids {
 				_, err := s.Load(ctx, id, session.Slide{})
 				if live := err == nil; live != (i%3 > 0) || live && !slices.Contains(all, id) {
-					return fmt.Errorf("record %d of %d is live: %t; want only the excepted ones to be, and to be listed", i, len(ids), live)
+					return failf("record %d of %d is live: %t; want only the excepted ones to be, and to be listed", i, len(ids), live)
 				}
 			}
 			return nil
@@ -317,7 +317,7 @@ var userCases = []testCase{
 				err := s.Create(ctx, id, owned(step.user, step.asOf))
 				if step.want == nil {
 					if err != nil {
-						return fmt.Errorf("Create for %q as of %v after a revocation = %w", step.user, step.asOf.Sub(at), err)
+						return failf("Create for %q as of %v after a revocation = %w", step.user, step.asOf.Sub(at), err)
 					}
 					continue
 				}
@@ -360,7 +360,7 @@ var userCases = []testCase{
 		run: func(ctx context.Context, s *subject) error {
 			for i, user := range strangers {
 				if err := s.signIn(ctx, fmt.Sprint("id", i), user); err != nil {
-					return fmt.Errorf("user %.40q: %w", user, err)
+					return failf("user %.40q: %w", user, err)
 				}
 			}
 			for i, user := range strangers {
@@ -375,10 +375,10 @@ var userCases = []testCase{
 				if i+1 < len(strangers) {
 					next := strangers[i+1]
 					if err := s.has(ctx, next, fmt.Sprint("id", i+1)); err != nil {
-						return fmt.Errorf("after %.40q was revoked: %w", user, err)
+						return failf("after %.40q was revoked: %w", user, err)
 					}
 					if err := s.Create(ctx, fmt.Sprint("more", i), owned(next, in(-time.Hour))); err != nil {
-						return fmt.Errorf("Create for %.40q after %.40q was revoked: %w", next, user, err)
+						return failf("Create for %.40q after %.40q was revoked: %w", next, user, err)
 					}
 					if err := s.Delete(ctx, fmt.Sprint("more", i), nil); err != nil {
 						return err
