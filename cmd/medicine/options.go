@@ -1,0 +1,94 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pillboxgo/pillbox/session"
+)
+
+// options are what the command line and the environment say; the command line
+// wins.
+type options struct {
+	addr       string
+	store      string
+	origins    []string
+	proxies    []string
+	cookieName string
+	insecure   bool
+	idle       time.Duration
+	absolute   time.Duration
+	secret     string // SESSION_SECRET
+}
+
+func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
+	env := func(name, fallback string) string {
+		if v := getenv(name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	defaultAddr := "localhost:8080"
+	if port := getenv("PORT"); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+			return options{}, fmt.Errorf("PORT is %q: want a number from 0 to 65535", port)
+		}
+		defaultAddr = ":" + port
+	}
+
+	o := options{secret: getenv("SESSION_SECRET")}
+	var origins, proxies string
+	flags := flag.NewFlagSet("medicine", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.addr, "addr", defaultAddr, "`address` to listen on; PORT=8080 means :8080")
+	flags.StringVar(&o.store, "store", env("SESSION_STORE", "sqlite:medicine.db"),
+		"where sessions are kept: memory: or sqlite:PATH (SESSION_STORE)")
+	flags.StringVar(&origins, "origins", env("CORS_ORIGINS", "http://localhost:5173"),
+		"comma-separated `origins` whose pages may use the session, beside the application's own; none for no other (CORS_ORIGINS)")
+	flags.StringVar(&proxies, "trusted-proxies", getenv("TRUSTED_PROXIES"),
+		"comma-separated addresses or networks of `proxies` whose X-Forwarded-Proto is believed (TRUSTED_PROXIES)")
+	flags.StringVar(&o.cookieName, "cookie-name", "", "`name` of the session cookie; connect.sid for sharing with Express (default __Host-session)")
+	flags.BoolVar(&o.insecure, "insecure-cookie", false,
+		"send the cookie without Secure, for plain HTTP from other machines: whoever listens can take over sessions")
+	flags.DurationVar(&o.idle, "idle", 0, "end a session after this long without use; negative: never (default 30m)")
+	flags.DurationVar(&o.absolute, "absolute", 0, "end a session after this long whatever its use; negative: never (default 24h)")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "Usage: medicine [flags]\n\nServes the Medicine application.\n"+
+			"SESSION_SECRET holds the secrets that sign cookies, separated by commas, the newest first;\n"+
+			"without it one is made and kept in medicine.secret.\n\n")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unexpected argument %q: medicine takes flags only, see -help", flags.Arg(0))
+	}
+	if origins != "none" {
+		o.origins = list(origins)
+	}
+	o.proxies = list(proxies)
+	return o, nil
+}
+
+// list splits a comma-separated list and drops the space around its entries.
+func list(s string) []string {
+	var out []string
+	for entry := range strings.SplitSeq(s, ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
+func (o *options) secure() session.SecurePolicy {
+	if o.insecure {
+		return session.InsecurePlainHTTP
+	}
+	return session.SecureAlways
+}

@@ -1,0 +1,80 @@
+package medicine
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/pillboxgo/pillbox/session"
+)
+
+// answer writes {"data":…} with status 200.
+func answer(w http.ResponseWriter, data any) {
+	writeJSON(w, http.StatusOK, map[string]any{"data": data})
+}
+
+// A problem is what a request is refused with.
+type problem struct {
+	status  int
+	Code    string `json:"code"`    // for programs; never changes
+	Message string `json:"message"` // for people
+}
+
+func (p *problem) Error() string { return p.Code }
+
+// refuse writes {"error":{"code","message"}}. Errors that are no problem of the
+// request's own come from the session.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	if !errors.As(err, &p) {
+		sessionFailed(w, r, err)
+		return
+	}
+	writeJSON(w, p.status, map[string]any{"error": p})
+}
+
+// sessionFailed answers a request whose session could not be used.
+func sessionFailed(w http.ResponseWriter, _ *http.Request, err error) {
+	p := &problem{status: session.Status(err)}
+	switch p.status {
+	case http.StatusConflict:
+		p.Code, p.Message = "session_ended", "Your session has ended or changed meanwhile. Load the page again."
+	case http.StatusRequestEntityTooLarge:
+		p.Code, p.Message = "session_full", "Your session is full. Remove some pills first."
+	case http.StatusForbidden:
+		p.Code, p.Message = "cross_origin", "This request came from another site and was refused."
+	case http.StatusUnauthorized:
+		p.Code, p.Message = "sign_in", "Sign in and try again."
+	case http.StatusInternalServerError:
+		p.Code, p.Message = "session_unusable", "Your session could not be saved. The server's log says why."
+	default:
+		p.Code, p.Message = "store_unavailable", "Your session is not available at the moment, and nothing was saved. Try again."
+	}
+	writeJSON(w, p.status, map[string]any{"error": p})
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	refuse(w, r, &problem{http.StatusNotFound, "not_found", "There is nothing at this address."})
+}
+
+// onlyMethods refuses every method but those that are routed elsewhere.
+func onlyMethods(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		refuse(w, r, &problem{http.StatusMethodNotAllowed, "method_not_allowed", "This address does not know the method " + r.Method + ". It knows " + allow + "."})
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	// The status has gone out; a client that left is nobody to tell.
+	_ = enc.Encode(v)
+}

@@ -1,0 +1,151 @@
+package medicine
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pillboxgo/pillbox/session"
+)
+
+// pills is where a session has its pills: JSON objects, kept as they came.
+const pills session.Key[[]json.RawMessage] = "pills"
+
+const (
+	// maxBody is what express.json() accepts by default: "100kb".
+	maxBody = 100 << 10
+
+	maxName = 100 // characters
+)
+
+func listPills(w http.ResponseWriter, r *http.Request) {
+	list, err := pills.Get(session.From(r.Context()))
+	answerPills(w, r, list, err)
+}
+
+func addPill(w http.ResponseWriter, r *http.Request) {
+	pill, err := readPill(w, r)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	list, err := pills.Update(session.From(r.Context()), func(list []json.RawMessage) []json.RawMessage {
+		return append(list, pill)
+	})
+	answerPills(w, r, list, err)
+}
+
+func clearPills(w http.ResponseWriter, r *http.Request) {
+	s := session.From(r.Context())
+	err := pills.Delete(s)
+	if err == nil {
+		err = s.Save()
+	}
+	answerPills(w, r, nil, err)
+}
+
+// removePill removes the pill of this name at, or else nearest before, the
+// index: the page may have shown a list that another tab has since shortened.
+func removePill(w http.ResponseWriter, r *http.Request) {
+	at, err := strconv.Atoi(r.PathValue("at"))
+	if err != nil || at < 0 {
+		refuse(w, r, &problem{http.StatusBadRequest, "invalid_index", "The index of a pill is a number from 0."})
+		return
+	}
+	name := r.URL.Query().Get("name")
+	s := session.From(r.Context())
+	list, err := pills.Get(s)
+	if err == nil && findPill(list, at, name) >= 0 {
+		found := false
+		list, err = pills.Update(s, func(list []json.RawMessage) []json.RawMessage {
+			i := findPill(list, at, name)
+			if found = i >= 0; found {
+				list = slices.Delete(list, i, i+1)
+			}
+			return list
+		})
+		if err != nil || found {
+			answerPills(w, r, list, err)
+			return
+		}
+	}
+	if err == nil {
+		err = &problem{http.StatusNotFound, "no_such_pill", "This pill is not in your session any more."}
+	}
+	refuse(w, r, err)
+}
+
+// findPill returns the last index up to at that has a pill of this name, or -1.
+func findPill(list []json.RawMessage, at int, name string) int {
+	for i := min(at, len(list)-1); i >= 0; i-- {
+		var pill struct{ Name string }
+		if json.Unmarshal(list[i], &pill) == nil && pill.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func answerPills(w http.ResponseWriter, r *http.Request, list []json.RawMessage, err error) {
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	if list == nil {
+		list = []json.RawMessage{} // [] and not null
+	}
+	answer(w, list)
+}
+
+// readPill returns the JSON object in the request's body.
+func readPill(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &problem{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("A pill has at most %d bytes.", maxBody)}
+	case err != nil:
+		return nil, &problem{http.StatusBadRequest, "body_incomplete", "The body did not arrive whole."}
+	case len(body) == 0:
+		return nil, &problem{http.StatusBadRequest, "body_missing", `Send a pill as JSON, such as {"name":"Ibuprofen"}.`}
+	}
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return nil, &problem{http.StatusUnsupportedMediaType, "not_json", "Send the pill with Content-Type: application/json, in UTF-8."}
+	}
+	var pill bytes.Buffer
+	var members map[string]json.RawMessage
+	if !utf8.Valid(body) || json.Compact(&pill, body) != nil {
+		return nil, &problem{http.StatusBadRequest, "bad_json", "The body is not valid JSON in UTF-8."}
+	}
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return nil, &problem{http.StatusBadRequest, "not_an_object", `A pill is a JSON object, such as {"name":"Ibuprofen"}.`}
+	}
+	if raw, ok := members["name"]; ok {
+		var name any
+		if err := json.Unmarshal(raw, &name); err != nil {
+			return nil, &problem{http.StatusBadRequest, "bad_json", "The body is not valid JSON in UTF-8."}
+		}
+		text, ok := name.(string)
+		if n := utf8.RuneCountInString(text); !ok || strings.TrimSpace(text) == "" || n > maxName {
+			return nil, &problem{http.StatusBadRequest, "invalid_name", fmt.Sprintf("The name of a pill is a text of 1 to %d characters.", maxName)}
+		}
+	}
+	return pill.Bytes(), nil
+}
+
+func isJSON(contentType string) bool {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
+		return false
+	}
+	charset := params["charset"]
+	return charset == "" || strings.EqualFold(charset, "utf-8")
+}
