@@ -92,6 +92,7 @@ type rawConn interface {
 	driver.ConnPrepareContext
 	driver.ExecerContext
 	driver.QueryerContext
+	IsReadOnly(schema string) (bool, error)
 }
 
 type rawStmt interface {

@@ -58,7 +58,7 @@ func explain(path string, err error) error {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		hint = "no permission to write"
 	case sqlite3.SQLITE_CANTOPEN:
-		hint = "cannot open"
+		hint = "SQLite must be able to write the file, and to create its -wal and -shm in the same directory: cannot open"
 	case sqlite3.SQLITE_IOERR:
 		hint = "the disk failed, or has no room, under"
 	case sqlite3.SQLITE_NOTADB:

@@ -11,7 +11,7 @@ import (
 
 // pruneBatch is how many records Prune removes in one transaction. Writers get
 // their turn in between.
-const pruneBatch = 256
+const pruneBatch = 128
 
 // List implements [session.Lister]. The order is that of creation.
 func (s *Store) List(ctx context.Context, cursor string, limit int) (ids []string, next string, err error) {
@@ -70,7 +70,7 @@ func (s *Store) Clear(ctx context.Context) error {
 }
 
 // Prune implements [session.Pruner]. It removes the records in transactions of
-// at most 256, so that it may be given a high limit. If it fails half-way, it
+// at most 128, so that it may be given a high limit. If it fails half-way, it
 // returns the number of those that it has removed beside the error. It also
 // forgets revocations that are no longer needed, which are not counted.
 func (s *Store) Prune(ctx context.Context, limit int) (int, error) {

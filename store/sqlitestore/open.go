@@ -73,6 +73,8 @@ func prepareFile(ctx context.Context, path, dsn string) error {
 	}
 }
 
+var errReadOnly = errors.New("the file cannot be written: check its owner and mode, and whether the file system is mounted read-only")
+
 // creating is held while a file is created: closing the new file's descriptor
 // would drop the locks of another goroutine that has opened it through SQLite
 // in between.
@@ -117,6 +119,12 @@ func prepareDatabase(ctx context.Context, dsn string) error {
 		return err
 	}
 	defer c.close()
+	switch readOnly, err := c.raw.IsReadOnly("main"); {
+	case err != nil:
+		return err
+	case readOnly: // which SQLite takes for good enough
+		return errReadOnly
+	}
 	blank, err := isBlank(ctx, c)
 	if err != nil {
 		return err
