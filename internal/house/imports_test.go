@@ -76,16 +76,17 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
-// What tests import does not reach users; internal/need does reach storetest's
-// users if storetest imports it, and testing with it.
+// What only tests need does not reach users' binaries.
 func TestLibrariesDoNotImportTesting(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		rel := strings.TrimPrefix(p.ImportPath, module+"/")
 		if strings.HasPrefix(rel, "internal/") || rel == "session/storetest" || strings.HasPrefix(rel, "interop") {
 			continue
 		}
-		if slices.Contains(p.Imports, "testing") || slices.Contains(p.Imports, module+"/internal/need") {
-			t.Errorf("%s imports testing outside of its tests", p.ImportPath)
+		for _, forTests := range []string{"testing", module + "/internal/need", module + "/session/storetest"} {
+			if slices.Contains(p.Imports, forTests) {
+				t.Errorf("%s imports %s outside of its tests", p.ImportPath, forTests)
+			}
 		}
 	}
 }
