@@ -37,7 +37,11 @@ func Missing(t testing.TB, what string) {
 	if All() {
 		t.Fatalf("needs %s, and PILLBOX_TEST_ALL=1 allows no skip: %s", what, remedy)
 	}
-	announce(what)
+	t.Cleanup(func() {
+		if t.Skipped() {
+			announce(what)
+		}
+	})
 	t.Skipf("needs %s: %s", what, remedy)
 }
 
