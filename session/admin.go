@@ -91,8 +91,8 @@ func (m *Manager) byPublicID(ctx context.Context, publicID string) (key string, 
 	if !ok {
 		return "", nil, ErrNotFound
 	}
-	rec, err = m.fetch(ctx, key, time.Now(), Slide{})
-	return key, rec, err
+	rec = new(record)
+	return key, rec, m.fetch(ctx, rec, key, time.Now(), Slide{})
 }
 
 // Sessions returns the user's live sessions, oldest first. It needs a store
@@ -110,7 +110,8 @@ func (m *Manager) Sessions(ctx context.Context, user string) ([]Info, error) {
 	var infos []Info
 	now := time.Now()
 	for _, key := range keys {
-		rec, err := m.fetch(ctx, key, now, Slide{})
+		rec := new(record)
+		err := m.fetch(ctx, rec, key, now, Slide{})
 		switch {
 		case errors.Is(err, ErrNotFound), errors.Is(err, errDamaged):
 			continue

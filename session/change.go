@@ -21,6 +21,9 @@ func (st *state) set(key string, value []byte) {
 		st.changes[i] = c
 		return
 	}
+	if st.changes == nil {
+		st.changes = st.firstChange[:0]
+	}
 	st.changes = append(st.changes, c)
 }
 
@@ -34,6 +37,9 @@ func (st *state) apply(key string, f func([]byte) ([]byte, error)) error {
 	}
 	i := st.changeOf(key)
 	if i < 0 {
+		if st.changes == nil {
+			st.changes = st.firstChange[:0]
+		}
 		st.changes = append(st.changes, change{key: key})
 		i = len(st.changes) - 1
 	}
@@ -85,7 +91,7 @@ func (st *state) merge() []field {
 
 // modified returns the keys whose values differ from what is stored.
 func (st *state) modified() []string {
-	var keys []string
+	keys := st.firstKey[:0]
 	for _, c := range st.changes {
 		old, ok := find(st.base(), c.key)
 		if ok != (c.value != nil) || !bytes.Equal(old, c.value) {

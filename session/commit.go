@@ -169,8 +169,14 @@ func (s *Session) next(key string, old *record, now time.Time) (*record, error) 
 		fields = replace(fields, cookieKey, rec.cookie)
 	}
 	var err error
+	var rawMeta []byte
+	if old == nil || old.stamped || st.next.on {
+		if rawMeta, err = rec.meta.encode(); err != nil {
+			return nil, err
+		}
+	}
 	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now)
-	rec.raw, rec.fields, err = s.m.encode(key, fields, rec.meta, s.m.expires(rec.meta, rec.maxAge, now))
+	rec.raw, rec.fields, err = s.m.encode(key, fields, rawMeta, s.m.expires(rec.meta, rec.maxAge, now))
 	return rec, err
 }
 
@@ -179,8 +185,8 @@ func (s *Session) update() error {
 	st, m := s.st, s.m
 	for attempt := 0; ; attempt++ {
 		now := time.Now()
-		keys := st.modified()
-		if len(keys) == 0 && st.lifetime == nil && !st.rewrite && !(m.config.Resave && s.always()) {
+		modified := st.modified()
+		if len(modified) == 0 && st.lifetime == nil && !st.rewrite && !(m.config.Resave && s.always()) {
 			if !st.touch {
 				return nil
 			}
@@ -194,11 +200,11 @@ func (s *Session) update() error {
 		err = s.swap(st.key, st.rec.raw, rec.raw, rec.deadline)
 		if err == nil {
 			st.rec = rec
-			if (len(keys) > 0 || st.lifetime != nil) && (rec.maxAge > 0 || st.lifetime != nil) {
+			if st.lifetime != nil || len(modified) > 0 && rec.maxAge > 0 {
 				st.sendCookie = true // the browser's copy lives on as well
 			}
-			if len(keys) > 0 {
-				m.emit(s.ctx, st.key, Event{Kind: EventChanged, User: rec.meta.user, Keys: keys})
+			if len(modified) > 0 {
+				m.emit(s.ctx, st.key, Event{Kind: EventChanged, User: rec.meta.user, Keys: modified})
 			}
 			return nil
 		}
@@ -233,8 +239,8 @@ func (s *Session) refetch(attempt int) error {
 		}
 	}
 	now := time.Now()
-	rec, err := s.fetch(s.st.key, now, Slide{})
-	if err != nil {
+	rec := new(record)
+	if err := s.fetch(rec, s.st.key, now, Slide{}); err != nil {
 		return err
 	}
 	if !rec.meta.moved.IsZero() {
@@ -258,10 +264,27 @@ func (m *Manager) enter(ctx context.Context, key string) (leave func(), err erro
 
 // The calls of the store, each with its own time.
 
-func (s *Session) fetch(key string, now time.Time, slide Slide) (*record, error) {
-	ctx := s.readContext()
+func (s *Session) fetch(rec *record, key string, now time.Time, slide Slide) error {
+	ctx := s.call(&s.st.reading, false, now)
 	defer ctx.release()
-	return s.m.fetch(ctx, key, now, slide)
+	return s.m.fetch(ctx, rec, key, now, slide)
+}
+
+// writeContext returns the context for a call that writes. It outlives a request
+// whose client has gone: a visitor who signs out and closes the page is signed
+// out.
+func (s *Session) writeContext() *callContext {
+	return s.call(&s.st.writing, true, time.Now())
+}
+
+// call returns a context for one call of the store. Most requests make one that
+// reads and one that writes, so there is room for these two in the state.
+func (s *Session) call(room *callContext, detached bool, now time.Time) *callContext {
+	if room.used() {
+		room = new(callContext)
+	}
+	room.start(s.m, s.ctx, detached, now)
+	return room
 }
 
 func (s *Session) create(key string, rec Record) error {

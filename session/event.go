@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"slices"
 )
 
 // An EventKind says what happened to a session.
@@ -108,6 +109,7 @@ func (m *Manager) emit(ctx context.Context, key string, e Event) {
 		return
 	}
 	e.PublicID = m.publicIDs.encode(key)
+	e.Keys = slices.Clone(e.Keys) // the observer may keep it
 	attrs := make([]slog.Attr, 0, 4)
 	if e.PublicID != "" {
 		attrs = append(attrs, slog.String("session", e.PublicID))

@@ -19,11 +19,15 @@ func (s *Session) Flash(kind, message string) error {
 		return s.over("change")
 	}
 	return s.st.apply(string(flashKey), func(old []byte) ([]byte, error) {
-		all := map[string][]string{}
+		var all map[string][]string
 		if old != nil {
-			if err := flashKey.decode(old, &all); err != nil {
+			var err error
+			if all, err = flashKey.decode(old); err != nil {
 				return nil, err
 			}
+		}
+		if all == nil {
+			all = map[string][]string{}
 		}
 		all[kind] = append(all[kind], message)
 		return encodeJSON(all)

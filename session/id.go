@@ -32,7 +32,7 @@ func newID(random io.Reader) (string, error) {
 // base64, base64url, UUIDs and dotted ids, and nothing that a store's own
 // syntax could take for its own: no space, quote, slash, brace, bracket,
 // control character or wildcard.
-func validID[T string | []byte](id T) bool {
+func validID(id string) bool {
 	if len(id) == 0 || len(id) > maxIDLen {
 		return false
 	}
@@ -119,7 +119,7 @@ func (c *publicIDCodec) decode(publicID string) (key string, ok bool) {
 	nonce, text := sealed[:aes.BlockSize], make([]byte, len(sealed)-aes.BlockSize)
 	for _, k := range c.keys {
 		cipher.NewCTR(k.block, nonce).XORKeyStream(text, sealed[aes.BlockSize:])
-		if hmac.Equal(k.nonce(text), nonce) && validID(text) {
+		if hmac.Equal(k.nonce(text), nonce) && validID(string(text)) {
 			return string(text), true
 		}
 	}

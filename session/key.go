@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // A Key is the name of a value in a session, and says of which type it is:
@@ -24,8 +25,7 @@ func (k Key[T]) Get(s *Session) (T, error) {
 	if err != nil || !ok {
 		return v, err
 	}
-	err = k.decode(raw, &v)
-	return v, err
+	return k.decode(raw)
 }
 
 // Has reports whether the key is in the session, be its value zero or null.
@@ -39,9 +39,9 @@ func (k Key[T]) Has(s *Session) (bool, error) {
 // requests that set different keys keep both; of those that set the same key
 // the last one wins. To change a value in place, use Update.
 func (k Key[T]) Set(s *Session, v T) error {
-	raw, err := encodeJSON(v)
+	raw, err := k.encode(v)
 	if err != nil {
-		return fmt.Errorf("pillbox: encode session key %q: %w", string(k), err)
+		return err
 	}
 	return s.write(string(k), raw)
 }
@@ -66,16 +66,13 @@ func (k Key[T]) Update(s *Session, change func(T) T) (T, error) {
 	err := s.transform(string(k), func(old []byte) ([]byte, error) {
 		var v T
 		if old != nil {
-			if err := k.decode(old, &v); err != nil {
+			var err error
+			if v, err = k.decode(old); err != nil {
 				return nil, err
 			}
 		}
 		now = change(v)
-		raw, err := encodeJSON(now)
-		if err != nil {
-			return nil, fmt.Errorf("pillbox: encode session key %q: %w", string(k), err)
-		}
-		return raw, nil
+		return k.encode(now)
 	})
 	if err != nil {
 		var zero T
@@ -84,11 +81,90 @@ func (k Key[T]) Update(s *Session, change func(T) T) (T, error) {
 	return now, nil
 }
 
+// encode returns v as it is stored.
+func (k Key[T]) encode(v T) ([]byte, error) {
+	switch v := any(v).(type) {
+	case bool:
+		return strconv.AppendBool(nil, v), nil
+	case int:
+		return strconv.AppendInt(nil, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(nil, v, 10), nil
+	}
+	raw, err := encodeJSON(v)
+	if err != nil {
+		return nil, fmt.Errorf("pillbox: encode session key %q: %w", string(k), err)
+	}
+	return raw, nil
+}
+
 // decode reads a stored value. Errors of encoding/json can quote the value, so
 // only their kind is told.
-func (k Key[T]) decode(raw []byte, v *T) error {
-	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("pillbox: session key %q does not hold a %T", string(k), *v)
+func (k Key[T]) decode(raw []byte) (T, error) {
+	if v, ok := decodePlain[T](raw); ok {
+		return v, nil
 	}
-	return nil
+	var v T
+	if err := json.Unmarshal(raw, &v); err != nil {
+		var zero T
+		return zero, fmt.Errorf("pillbox: session key %q does not hold a %T", string(k), v)
+	}
+	return v, nil
+}
+
+// decodePlain decodes the commonest types as encoding/json would, in a tenth of
+// its time and without its allocations. It leaves everything else, errors too,
+// to encoding/json.
+func decodePlain[T any](raw []byte) (v T, ok bool) {
+	switch p := any(&v).(type) {
+	case *string:
+		*p, ok = plainString(raw)
+	case *bool:
+		*p = string(raw) == "true"
+		ok = *p || string(raw) == "false"
+	case *int:
+		var n int64
+		n, ok = plainInt(raw)
+		*p = int(n)
+		ok = ok && int64(*p) == n
+	case *int64:
+		*p, ok = plainInt(raw)
+	}
+	return v, ok
+}
+
+// plainString decodes a JSON string of printable ASCII without escapes.
+func plainString(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return "", false
+	}
+	text := raw[1 : len(raw)-1]
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return "", false
+		}
+	}
+	return string(text), true
+}
+
+// plainInt decodes a JSON number of at most 18 digits without fraction and
+// exponent.
+func plainInt(raw []byte) (n int64, ok bool) {
+	digits := raw
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	for _, c := range digits {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(raw) > len(digits) {
+		n = -n
+	}
+	return n, true
 }

@@ -31,7 +31,8 @@ func (s *Session) Reload() error {
 		return nil
 	}
 	now := time.Now()
-	rec, err := s.fetch(st.key, now, s.m.slide(now))
+	rec := new(record)
+	err := s.fetch(rec, st.key, now, s.m.slide(now))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.ended = true

@@ -75,6 +75,7 @@ type exchange struct {
 	context.Context
 	session Session
 	writer  responseWriter
+	vary    [1]string // the header's value, without an allocation of its own
 }
 
 // Value finds the exchange's session.
@@ -106,6 +107,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 		x := &exchange{Context: r.Context()}
 		s := &x.session
 		s.m, s.ctx, s.r, s.w = m, x.Context, r, w
+		s.vary = x.vary[:]
 		if !safeMethod(r.Method) {
 			s.began = time.Now()
 		}
@@ -196,16 +198,15 @@ func earlier(a, b time.Time) time.Time {
 // errDamaged marks a record that is no session.
 var errDamaged = errors.New("stored session is damaged")
 
-// fetch loads the session under key. It returns [ErrNotFound] for one that is
+// fetch loads the session under key into rec. It returns [ErrNotFound] for one that is
 // over, whatever the store thinks, and errDamaged for what is none.
-func (m *Manager) fetch(ctx context.Context, key string, now time.Time, slide Slide) (*record, error) {
+func (m *Manager) fetch(ctx context.Context, rec *record, key string, now time.Time, slide Slide) error {
 	stored, err := m.store.Load(ctx, key, slide)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rec, err := m.decode(key, stored)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	if err := m.decode(rec, key, stored); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if rec.meta.created.IsZero() {
 		// An Express application made it: its age counts from when it was
@@ -218,12 +219,12 @@ func (m *Manager) fetch(ctx context.Context, key string, now time.Time, slide Sl
 	}
 	switch {
 	case rec.maxAge < 0, !now.Before(rec.deadline), !rec.meta.moved.IsZero() && !now.Before(rec.meta.moved):
-		return nil, ErrNotFound
+		return ErrNotFound
 	case !now.Before(m.limit(rec.meta)):
 		m.emit(ctx, key, Event{Kind: EventExpired, User: rec.meta.user})
 		// It is over whether or not the store can be told.
 		_ = m.store.Delete(ctx, key, rec.raw)
-		return nil, ErrNotFound
+		return ErrNotFound
 	}
-	return rec, nil
+	return nil
 }

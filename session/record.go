@@ -67,42 +67,42 @@ var (
 	errUnseal    = errors.New("no key in EncryptionKeys opens the session")
 )
 
-// decode reads what a store holds under key. Its errors say what is wrong with
-// the record and quote nothing of it.
-func (m *Manager) decode(key string, stored Record) (*record, error) {
-	rec := &record{raw: stored.Data, deadline: stored.Deadline}
+// decode reads what a store holds under key into rec. Its errors say what is
+// wrong with the record and quote nothing of it.
+func (m *Manager) decode(rec *record, key string, stored Record) error {
+	*rec = record{raw: stored.Data, deadline: stored.Deadline}
 	fields, err := splitObject(stored.Data, rec.room[:0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if rec.meta, err = findMeta(fields); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case rec.meta.sealed != nil:
 		plain, err := m.open(key, rec.meta.sealed)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if fields, err = splitObject(plain, fields[:0]); err != nil {
-			return nil, err
+			return err
 		}
 		if rec.meta, err = findMeta(fields); err != nil {
-			return nil, err
+			return err
 		}
 	case m.sealer != nil && !m.config.InsecureUnsealed:
-		return nil, errNotSealed
+		return errNotSealed
 	}
 	rec.fields = fields
 	var ok bool
 	if rec.cookie, ok = find(fields, cookieKey); !ok {
-		return nil, errNoCookie
+		return errNoCookie
 	}
 	if bytes.Equal(rec.cookie, m.plainCookie) {
-		return rec, nil // the usual case: no lifetime to read
+		return nil // the usual case: no lifetime to read
 	}
 	rec.maxAge, err = decodeMaxAge(rec.cookie)
-	return rec, err
+	return err
 }
 
 // decodeMaxAge returns originalMaxAge, 0 where the cookie ends with the browser,
@@ -166,7 +166,7 @@ func findMeta(fields []field) (meta, error) {
 		case "moved":
 			out.moved, err = decodeMillis(f.value)
 		case "user":
-			err = json.Unmarshal(f.value, &out.user)
+			out.user, err = decodeString(f.value)
 		case "sealed":
 			if len(f.value) < 2 || f.value[0] != '"' {
 				return meta{}, errMeta
@@ -178,6 +178,16 @@ func findMeta(fields []field) (meta, error) {
 		}
 	}
 	return out, nil
+}
+
+// decodeString decodes a JSON string.
+func decodeString(text []byte) (string, error) {
+	if s, ok := plainString(text); ok {
+		return s, nil
+	}
+	var s string
+	err := json.Unmarshal(text, &s)
+	return s, err
 }
 
 func decodeMillis(text []byte) (time.Time, error) {
@@ -202,15 +212,15 @@ func (t meta) encode() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// encode returns what to store under key: the fields, with this meta and the
-// cookie's expiry brought up to date, sealed if there are keys. It also returns
-// the fields as they are then, in the same slice where there is room.
-func (m *Manager) encode(key string, fields []field, t meta, expires time.Time) ([]byte, []field, error) {
-	rawMeta, err := t.encode()
-	if err != nil {
-		return nil, nil, err
+// encode returns what to store under key: the fields, with another member
+// "__pillbox" unless rawMeta is nil, and with the cookie's expiry brought up to
+// date, sealed if there are keys. It also returns the fields as they are then,
+// in the same slice where there is room.
+func (m *Manager) encode(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
+	if rawMeta != nil {
+		fields = replace(fields, metaKey, rawMeta)
 	}
-	fields = replace(fields, metaKey, rawMeta)
+	var err error
 	cookie, _ := find(fields, cookieKey)
 	if !expires.IsZero() {
 		if cookie, err = withExpires(cookie, expires); err != nil {

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -167,7 +168,11 @@ func (s *Session) endOld(now time.Time) error {
 	}
 	t := st.rec.meta
 	t.moved = now.Add(m.config.RenewGrace)
-	raw, _, err := m.encode(st.key, append([]field(nil), st.rec.fields...), t, time.Time{})
+	rawMeta, err := t.encode()
+	if err != nil {
+		return err
+	}
+	raw, _, err := m.encode(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Session struct {
 	ctx context.Context // of the request, or of the call to Open
 
 	r     *http.Request       // nil outside of a request
+	vary  []string            // what to set the header Vary to
 	w     http.ResponseWriter // nil outside of a request; gets the headers
 	began time.Time           // when the request came, if its method is unsafe
 	sent  bool                // headers have left: no cookie can be set any more
@@ -57,7 +58,13 @@ type state struct {
 	fresh       bool // the cookie to send has an id that the visitor lacks
 	clearCookie bool
 
-	room [2]string // for the ids in the request's cookies
+	// Room for what nearly every request needs, in one allocation.
+	first       record
+	firstChange [1]change
+	firstKey    [1]string
+	reading     callContext
+	writing     callContext
+	room        [2]string // for the ids in the request's cookies
 }
 
 // A rotation is a change of the session's id that is still to be committed.
@@ -143,10 +150,10 @@ func originalPath(r *http.Request) string {
 func (s *Session) find(id string, now time.Time, slide Slide) error {
 	st := s.st
 	key := s.m.key(id)
-	rec, err := s.fetch(key, now, slide)
+	err := s.fetch(&st.first, key, now, slide)
 	switch {
 	case err == nil:
-		s.adopt(id, key, rec, now)
+		s.adopt(id, key, &st.first, now)
 		return nil
 	case errors.Is(err, ErrNotFound):
 		s.m.emit(s.ctx, key, Event{Kind: EventUnknown})
@@ -173,7 +180,8 @@ func (s *Session) choose(ids []string) error {
 	var id string
 	for _, candidate := range ids[:min(len(ids), maxLive)] {
 		key := s.m.key(candidate)
-		rec, err := s.fetch(key, now, Slide{})
+		rec := new(record)
+		err := s.fetch(rec, key, now, Slide{})
 		switch {
 		case err == nil:
 			chosen, id = rec, candidate

@@ -47,7 +47,7 @@ func newSigner(secrets []string) *signer {
 }
 
 // sign fills in m.text with the signature of an id.
-func sign[T string | []byte](m *mac, id T) {
+func (m *mac) sign(id string) {
 	m.hash.Reset()
 	m.in = append(m.in[:0], id...)
 	m.hash.Write(m.in)
@@ -58,7 +58,7 @@ func sign[T string | []byte](m *mac, id T) {
 func (s *signer) sign(id string) string {
 	m := s.secrets[0].Get().(*mac)
 	defer s.secrets[0].Put(m)
-	sign(m, id)
+	m.sign(id)
 	b := make([]byte, 0, len("s%3A")+len(id)+1+signatureLen+16)
 	b = append(b, "s%3A"...)
 	b = appendURIComponent(b, id)
@@ -68,13 +68,13 @@ func (s *signer) sign(id string) string {
 
 // verify reports whether the signature is one that a secret gives for the id.
 // Only the exact text counts: padded and URL-safe base64 do not.
-func (s *signer) verify(id, signature []byte) bool {
+func (s *signer) verify(id string, signature []byte) bool {
 	if len(signature) != signatureLen {
 		return false
 	}
 	for _, pool := range s.secrets {
 		m := pool.Get().(*mac)
-		sign(m, id)
+		m.sign(id)
 		ok := subtle.ConstantTimeCompare(m.text[:], signature) == 1
 		pool.Put(m)
 		if ok {
@@ -90,18 +90,25 @@ func (s *signer) unsign(value string) (id string, ok bool) {
 	if len(value) > maxCookieValue {
 		return "", false
 	}
+	// As browsers send it, only the signature has anything to decode. The id
+	// is then a part of the header, and costs no allocation.
+	if rest, ok := strings.CutPrefix(value, "s%3A"); ok {
+		if dot := strings.LastIndexByte(rest, '.'); dot > 0 && strings.IndexByte(rest[:dot], '%') < 0 {
+			var scratch [3 * signatureLen]byte
+			if len(rest)-dot-1 > len(scratch) || !validID(rest[:dot]) {
+				return "", false
+			}
+			return rest[:dot], s.verify(rest[:dot], decodeURIComponent(scratch[:0], rest[dot+1:]))
+		}
+	}
 	var scratch [maxCookieValue]byte
-	text := decodeURIComponent(scratch[:0], value)
-	if len(text) < 2 || text[0] != 's' || text[1] != ':' {
+	text := string(decodeURIComponent(scratch[:0], value))
+	text, ok = strings.CutPrefix(text, "s:")
+	dot := strings.LastIndexByte(text, '.') // the last: an id may have dots of its own
+	if !ok || dot < 1 || !validID(text[:dot]) {
 		return "", false
 	}
-	text = text[2:]
-	// The last dot: an id may have dots of its own.
-	dot := len(text) - signatureLen - 1
-	if dot < 1 || text[dot] != '.' || !validID(text[:dot]) || !s.verify(text[:dot], text[dot+1:]) {
-		return "", false
-	}
-	return string(text[:dot]), true
+	return text[:dot], s.verify(text[:dot], []byte(text[dot+1:]))
 }
 
 // appendURIComponent appends text as JavaScript's encodeURIComponent gives it.

@@ -12,33 +12,27 @@ import (
 type callContext struct {
 	parent   context.Context
 	deadline time.Time
+	detached bool // outlives its parent
 
 	mu     sync.Mutex
 	inner  context.Context // not nil once somebody asked for Done
 	cancel context.CancelFunc
 }
 
-// readContext returns the context for a call that only reads: it ends with the
-// request.
-func (s *Session) readContext() *callContext { return s.m.callContext(s.ctx, s.ctx) }
-
-// writeContext returns the context for a call that writes. It outlives a
-// request whose client has gone, though not the request's deadline: a visitor
-// who signs out and closes the page is signed out.
-func (s *Session) writeContext() *callContext {
-	return s.m.callContext(context.WithoutCancel(s.ctx), s.ctx)
-}
-
-func (m *Manager) callContext(parent, bound context.Context) *callContext {
-	c := &callContext{parent: parent}
+// start makes c ready for a call that begins now. A detached context goes on
+// when its parent is cancelled, though not beyond its parent's deadline.
+func (c *callContext) start(m *Manager, parent context.Context, detached bool, now time.Time) {
+	c.parent, c.detached = parent, detached
 	if m.config.StoreTimeout > 0 {
-		c.deadline = time.Now().Add(m.config.StoreTimeout)
+		c.deadline = now.Add(m.config.StoreTimeout)
 	}
-	if d, ok := bound.Deadline(); ok && (c.deadline.IsZero() || d.Before(c.deadline)) {
+	if d, ok := parent.Deadline(); ok && (c.deadline.IsZero() || d.Before(c.deadline)) {
 		c.deadline = d
 	}
-	return c
 }
+
+// used reports whether c has been started.
+func (c *callContext) used() bool { return c.parent != nil }
 
 // release stops the timer. The store's call has returned.
 func (c *callContext) release() {
@@ -63,10 +57,14 @@ func (c *callContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		if c.deadline.IsZero() {
-			return c.parent.Done()
+		parent := c.parent
+		if c.detached {
+			parent = context.WithoutCancel(parent)
 		}
-		c.inner, c.cancel = context.WithDeadline(c.parent, c.deadline)
+		if c.deadline.IsZero() {
+			return parent.Done()
+		}
+		c.inner, c.cancel = context.WithDeadline(parent, c.deadline)
 	}
 	return c.inner.Done()
 }
@@ -76,7 +74,7 @@ func (c *callContext) Err() error {
 	if inner := c.started(); inner != nil {
 		return inner.Err()
 	}
-	if err := c.parent.Err(); err != nil {
+	if err := c.parent.Err(); err != nil && !c.detached {
 		return err
 	}
 	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
@@ -89,6 +87,10 @@ func (c *callContext) Err() error {
 func (c *callContext) Value(key any) any {
 	if inner := c.started(); inner != nil {
 		return inner.Value(key)
+	}
+	if c.detached {
+		// The parent would answer questions about its own cancellation.
+		return context.WithoutCancel(c.parent).Value(key)
 	}
 	return c.parent.Value(key)
 }

@@ -163,7 +163,7 @@ func (s *Session) addHeaders() error {
 		return nil
 	}
 	h := s.w.Header()
-	addVary(h)
+	s.addVary(h)
 	encrypted := s.m.encrypted(s.r)
 	var line string
 	switch {
@@ -190,7 +190,13 @@ func (s *Session) addHeaders() error {
 	return nil
 }
 
-func addVary(h http.Header) {
+// addVary tells caches that the response depends on the request's cookies.
+func (s *Session) addVary(h http.Header) {
+	if len(h["Vary"]) == 0 {
+		s.vary[0] = "Cookie"
+		h["Vary"] = s.vary
+		return
+	}
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
