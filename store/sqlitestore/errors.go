@@ -40,33 +40,49 @@ func isBusy(err error) bool {
 	return c == sqlite3.SQLITE_BUSY || c == sqlite3.SQLITE_PROTOCOL
 }
 
-// fail names the operation and the cause, and for what an operator can put
-// right the file and the remedy. SQLite's messages name tables and columns but
-// no values, so neither id nor data gets into them.
+// What an operator can do about a failure.
+const (
+	remedyFull     = "there is no room left"
+	remedyReadOnly = "the file, or its -wal and -shm in the same directory, cannot be written: " +
+		"check the owner and the mode of both, and how the file system is mounted"
+	remedyIO      = "the disk failed, or has no room left"
+	remedyNotADB  = "this is not a SQLite database: name another file"
+	remedyCorrupt = "the database is damaged: stop every process that uses it, " +
+		"then restore a backup, or move it and its -wal and -shm away to begin anew"
+)
+
+func remedy(err error) string {
+	switch code(err) {
+	case sqlite3.SQLITE_FULL:
+		return remedyFull
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
+		return remedyReadOnly
+	case sqlite3.SQLITE_IOERR:
+		return remedyIO
+	case sqlite3.SQLITE_NOTADB:
+		return remedyNotADB
+	case sqlite3.SQLITE_CORRUPT:
+		return remedyCorrupt
+	}
+	return ""
+}
+
+// fail names the operation and the cause, and where an operator can do
+// something about it, the file and the remedy. SQLite's messages name tables
+// and columns but no values, so neither id nor data gets into them.
 func (s *Store) fail(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("pillbox: sqlite %s: %w", operation, explain(s.path, err))
+	if hint := remedy(err); hint != "" {
+		return fmt.Errorf("pillbox: sqlite %s: %s: %s: %w", operation, s.path, hint, err)
+	}
+	return fmt.Errorf("pillbox: sqlite %s: %w", operation, err)
 }
 
-func explain(path string, err error) error {
-	var hint string
-	switch code(err) {
-	case sqlite3.SQLITE_FULL:
-		hint = "no room left for"
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		hint = "no permission to write"
-	case sqlite3.SQLITE_CANTOPEN:
-		hint = "SQLite must be able to write the file, and to create its -wal and -shm in the same directory: cannot open"
-	case sqlite3.SQLITE_IOERR:
-		hint = "the disk failed, or has no room, under"
-	case sqlite3.SQLITE_NOTADB:
-		hint = "not a SQLite database; name another file, or move this one away:"
-	case sqlite3.SQLITE_CORRUPT:
-		hint = "damaged; stop every process that uses it, then restore a backup, or move it and its -wal and -shm away to begin anew:"
-	default:
-		return err
+func openError(path string, err error) error {
+	if hint := remedy(err); hint != "" {
+		return fmt.Errorf("pillbox: sqlite open %s: %s: %w", path, hint, err)
 	}
-	return fmt.Errorf("%s %s: %w", hint, path, err)
+	return fmt.Errorf("pillbox: sqlite open %s: %w", path, err)
 }

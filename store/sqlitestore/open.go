@@ -43,10 +43,6 @@ CREATE TABLE revocations (
 CREATE INDEX revocations_until ON revocations (until);
 `
 
-func openError(path string, err error) error {
-	return fmt.Errorf("pillbox: sqlite open %s: %w", path, explain(path, err))
-}
-
 // prepareFile makes path a database with our tables in it, or finds that it is
 // one already.
 func prepareFile(ctx context.Context, path, dsn string) error {
@@ -72,8 +68,6 @@ func prepareFile(ctx context.Context, path, dsn string) error {
 		}
 	}
 }
-
-var errReadOnly = errors.New("the file cannot be written: check its owner and mode, and whether the file system is mounted read-only")
 
 // creating is held while a file is created: closing the new file's descriptor
 // would drop the locks of another goroutine that has opened it through SQLite
@@ -123,10 +117,17 @@ func prepareDatabase(ctx context.Context, dsn string) error {
 	case err != nil:
 		return err
 	case readOnly: // which SQLite takes for good enough
-		return errReadOnly
+		return errors.New(remedyReadOnly)
+	}
+	// One transaction, so that these belong together.
+	if _, err := c.run(ctx, "BEGIN"); err != nil {
+		return err
 	}
 	blank, err := isBlank(ctx, c)
 	if err != nil {
+		return err
+	}
+	if _, err := c.run(ctx, "COMMIT"); err != nil {
 		return err
 	}
 	mode, err := c.run(ctx, "PRAGMA journal_mode = WAL")
@@ -144,8 +145,8 @@ func prepareDatabase(ctx context.Context, dsn string) error {
 	return check(ctx, c)
 }
 
-// isBlank reports whether nobody has put anything into the database yet. It
-// returns an error if somebody other than us has.
+// isBlank reports whether nobody has put anything into the database yet, as of
+// the open transaction. It returns an error if somebody other than us has.
 func isBlank(ctx context.Context, c *conn) (bool, error) {
 	application, err := c.run(ctx, "PRAGMA application_id")
 	if err != nil {
@@ -194,20 +195,18 @@ func create(ctx context.Context, c *conn) error {
 // check reads the whole file for damage. SQLite would find it by itself only
 // when it comes across it, which may be weeks later.
 func check(ctx context.Context, c *conn) error {
-	const damaged = "damaged: %v; stop every process that uses it, " +
-		"then restore a backup, or move it and its -wal and -shm away to begin anew"
 	for q := range statements {
 		if _, err := c.prepared(q); err != nil && code(err) != sqlite3.SQLITE_ERROR {
 			return err
 		} else if err != nil {
-			return fmt.Errorf(damaged, err)
+			return fmt.Errorf("%s: %w", remedyCorrupt, err)
 		}
 	}
 	switch result, err := c.run(ctx, "PRAGMA quick_check(1)"); {
 	case err != nil:
 		return err
 	case result != "ok":
-		return fmt.Errorf(damaged, result)
+		return fmt.Errorf("%s: %v", remedyCorrupt, result)
 	}
 	return nil
 }

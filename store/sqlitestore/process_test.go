@@ -39,10 +39,14 @@ func TestProcessesShareAFile(t *testing.T) {
 		kept[line]++
 	}
 	for i := range processes {
+		lost := 0
 		for n := range each {
-			if got := kept[fmt.Sprintf("%d/%d\n", i, n)]; got != 1 {
-				t.Errorf("append %d of process %d is there %d times; want once", n, i, got)
+			if kept[fmt.Sprintf("%d/%d\n", i, n)] != 1 {
+				lost++
 			}
+		}
+		if lost > 0 {
+			t.Errorf("of the %d appends of process %d, %d are not there exactly once", each, i, lost)
 		}
 	}
 }
