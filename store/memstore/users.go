@@ -1,0 +1,285 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pillboxgo/pillbox/session"
+)
+
+const (
+	userShardCount = 256
+
+	// rememberRevoked is an hour more than the contract asks for.
+	rememberRevoked = 25 * time.Hour
+)
+
+// A userShard has the accounts of users whose names have a certain hash. Its
+// lock is taken before that of any shard, never after.
+type userShard struct {
+	mu       sync.Mutex
+	accounts map[string]*account
+	list     []*account // the same, in no order, to sweep in steps
+	hand     int        // the account that is swept next
+	peak     int        // the most accounts since the map was made
+}
+
+// An account has the records of a user. It does not hear when one of them is
+// deleted, evicted, or dies: the shard is asked, which knows a record by its
+// number and cannot take another under the same id for it. So records without
+// an owner cost nothing, and a record that goes needs no other lock.
+type account struct {
+	user    string
+	at      int     // in userShard.list
+	entries []entry // oldest first, the dead among them
+	clean   int     // how many entries there were when the dead were last removed
+	swept   int     // the entry that is swept next
+
+	revoked time.Time // the latest moment that RevokeUser was given,
+	until   int64     // and until when it counts, in milliseconds since 1970
+}
+
+// An entry leads to a record.
+type entry struct{ hash, number uint64 }
+
+func (s *Store) userShard(user string) *userShard {
+	return &s.users[hashString(s.seed, user)%userShardCount]
+}
+
+// account returns the user's account, making it if there is none.
+func (u *userShard) account(s *Store, user string) *account {
+	a := u.accounts[user]
+	if a == nil {
+		a = &account{user: user, at: len(u.list)}
+		u.accounts[user] = a
+		u.list = append(u.list, a)
+		u.peak = max(u.peak, len(u.list))
+		s.accounts.Add(1)
+	}
+	return a
+}
+
+// drop forgets an account.
+func (u *userShard) drop(s *Store, a *account) {
+	last := len(u.list) - 1
+	u.list[a.at] = u.list[last]
+	u.list[a.at].at = a.at
+	u.list[last] = nil
+	u.list = u.list[:last]
+	delete(u.accounts, a.user)
+	s.accounts.Add(-1)
+	// Neither a map nor a slice gives room back by itself.
+	if u.peak > 64 && last < u.peak/4 {
+		accounts := make(map[string]*account, last)
+		for _, a := range u.list {
+			accounts[a.user] = a
+		}
+		u.accounts, u.list, u.peak = accounts, slices.Clone(u.list), last
+	}
+}
+
+// live reports whether the entry's record is.
+func (s *Store) live(e entry, now time.Time) bool {
+	sh := &s.shards[shardOf(e.hash)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.findNumber(e.hash, e.number, now) >= 0
+}
+
+// prune removes the entries of dead records.
+func (a *account) prune(s *Store, now time.Time) {
+	a.swept = 0
+	a.sweep(s, len(a.entries), now)
+	a.clean = len(a.entries)
+}
+
+// sweep is prune for the next n entries. It reports whether there are more.
+func (a *account) sweep(s *Store, n int, now time.Time) (more bool) {
+	from := min(a.swept, len(a.entries))
+	to := min(from+n, len(a.entries))
+	kept := slices.DeleteFunc(a.entries[from:to], func(e entry) bool { return !s.live(e, now) })
+	a.swept = from + len(kept)
+	more = to < len(a.entries)
+	a.entries = slices.Delete(a.entries, a.swept, to)
+	if !more {
+		a.swept = 0
+	}
+	if c := cap(a.entries); c > 4 && len(a.entries) < c/4 {
+		a.entries = slices.Clone(a.entries)
+	}
+	return more
+}
+
+// sweep looks at about n entries of the next accounts, and reports whether
+// there are more accounts.
+func (u *userShard) sweep(s *Store, n int, now time.Time) (more bool) {
+	for n > 0 {
+		if u.hand >= len(u.list) {
+			u.hand = 0
+			return false
+		}
+		a := u.list[u.hand]
+		before := n
+		n -= 1 + len(a.entries)
+		if a.sweep(s, before, now) {
+			continue
+		}
+		if len(a.entries) == 0 && a.until <= now.UnixMilli() {
+			u.drop(s, a)
+		} else {
+			u.hand++
+		}
+	}
+	return true
+}
+
+// lock locks the shards of all hashes, each once, in the order of their
+// numbers so that no two callers wait for each other.
+func (s *Store) lock(hashes []uint64) (unlock func()) {
+	shards := make([]int, len(hashes))
+	for i, hash := range hashes {
+		shards[i] = shardOf(hash)
+	}
+	slices.Sort(shards)
+	shards = slices.Compact(shards)
+	for _, i := range shards {
+		s.shards[i].mu.Lock()
+	}
+	return func() {
+		for _, i := range shards {
+			s.shards[i].mu.Unlock()
+		}
+	}
+}
+
+// createOwned is Create for a record with an owner.
+func (s *Store) createOwned(k *key, rec session.Record, now time.Time) error {
+	owner := rec.Owner
+	u := s.userShard(owner.User)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var victims []entry
+	if a := u.accounts[owner.User]; a != nil {
+		if now.UnixMilli() < a.until && !a.revoked.Before(owner.AsOf) {
+			return session.ErrRevoked
+		}
+		if owner.Max > 0 || len(a.entries) > 2*a.clean+8 {
+			a.prune(s, now)
+		}
+		if over := len(a.entries) + 1 - owner.Max; owner.Max > 0 && over > 0 {
+			if owner.Reject {
+				return session.ErrTooManySessions
+			}
+			victims = a.entries[:over]
+		}
+	}
+	hashes := []uint64{k.hash}
+	for _, e := range victims {
+		hashes = append(hashes, e.hash)
+	}
+	number := s.seq.Add(1)
+	err := func() error {
+		defer s.lock(hashes)()
+		sh := &s.shards[k.shard()]
+		if sh.findLive(k, now) >= 0 {
+			return session.ErrExists
+		}
+		for _, e := range victims {
+			sh := &s.shards[shardOf(e.hash)]
+			if i := sh.findNumber(e.hash, e.number, now); i >= 0 {
+				sh.remove(i)
+			}
+		}
+		return sh.create(k, rec, number, now)
+	}()
+	if err != nil {
+		return err
+	}
+	a := u.account(s, owner.User)
+	a.entries = append(slices.Delete(a.entries, 0, len(victims)), entry{k.hash, number})
+	return nil
+}
+
+// UserIDs implements [session.UserIndex].
+func (s *Store) UserIDs(ctx context.Context, user string) ([]string, error) {
+	if err := s.begin(ctx, "list sessions of a user"); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	u := s.userShard(user)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a := u.accounts[user]
+	if a == nil {
+		return nil, nil
+	}
+	ids := make([]string, 0, len(a.entries))
+	for _, e := range a.entries {
+		sh := &s.shards[shardOf(e.hash)]
+		sh.mu.Lock()
+		if i := sh.findNumber(e.hash, e.number, now); i >= 0 {
+			ids = append(ids, sh.id(i))
+		}
+		sh.mu.Unlock()
+	}
+	return ids, nil
+}
+
+// RevokeUser implements [session.UserIndex]. It remembers the moment for 25
+// hours. An empty user has no records, and nothing is remembered.
+func (s *Store) RevokeUser(ctx context.Context, user string, at time.Time, except ...string) (int, error) {
+	if err := s.begin(ctx, "revoke sessions of a user"); err != nil {
+		return 0, err
+	}
+	if user == "" {
+		return 0, nil
+	}
+	now := time.Now()
+	u := s.userShard(user)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a := u.account(s, user)
+	n := s.revoke(a, except, now)
+	if a.until <= now.UnixMilli() || at.After(a.revoked) {
+		a.revoked = at
+	}
+	// A moment that is still to come counts for as long after it has.
+	from := now
+	if a.revoked.After(from) {
+		from = a.revoked
+	}
+	a.until = milliseconds(from.Add(rememberRevoked))
+	s.sweeper.start(s)
+	return n, nil
+}
+
+// revoke ends the records of an account but those under the ids in except.
+func (s *Store) revoke(a *account, except []string, now time.Time) int {
+	hashes := make([]uint64, len(a.entries))
+	for i, e := range a.entries {
+		hashes[i] = e.hash
+	}
+	spared := make(map[string]bool, len(except))
+	for _, id := range except {
+		spared[id] = true
+	}
+	defer s.lock(hashes)()
+	n := 0
+	kept := a.entries[:0]
+	for _, e := range a.entries {
+		sh := &s.shards[shardOf(e.hash)]
+		i := sh.findNumber(e.hash, e.number, now)
+		switch {
+		case i < 0:
+		case spared[sh.id(i)]:
+			kept = append(kept, e)
+		default:
+			sh.remove(i)
+			n++
+		}
+	}
+	a.entries, a.clean = slices.Clip(kept), len(kept)
+	return n
+}
