@@ -50,12 +50,12 @@ func (m *Manager) info(key string, rec *record) Info {
 // Policy is what a Manager enforces, for a page or a log line that reports it
 // (OWASP ASVS 5.0 §7.1.1).
 type Policy struct {
-	CookieName      string
+	CookieName      string        // as browsers have it
 	IdleTimeout     time.Duration // of a session without a lifetime of its own
 	AbsoluteTimeout time.Duration // zero: none
 	MaxPerUser      int           // zero: no bound
-	HashedIDs       bool
-	Sealed          bool
+	HashedIDs       bool          // the store sees only the SHA-256 of ids
+	Sealed          bool          // the store sees only encrypted data
 }
 
 // Policy returns what the Manager enforces.
@@ -82,7 +82,9 @@ func (m *Manager) Open(ctx context.Context, publicID string) (*Session, error) {
 		return nil, fmt.Errorf("pillbox: open session: %w", err)
 	}
 	s := &Session{m: m, ctx: ctx, st: &state{loaded: true}}
-	s.adopt("", key, rec, time.Now())
+	if err := s.adopt("", key, rec, time.Now()); err != nil {
+		return nil, fmt.Errorf("pillbox: open session: %w", err)
+	}
 	return s, nil
 }
 
@@ -91,8 +93,21 @@ func (m *Manager) byPublicID(ctx context.Context, publicID string) (key string, 
 	if !ok {
 		return "", nil, ErrNotFound
 	}
+	ctx, cancel := m.within(ctx)
+	defer cancel()
 	rec = new(record)
-	return key, rec, m.fetch(ctx, rec, key, time.Now(), Slide{})
+	if err := m.fetch(ctx, rec, key, time.Now(), Slide{}); err != nil {
+		return key, nil, err
+	}
+	return m.heir(ctx, key, rec)
+}
+
+// within returns the context for an operation outside of a request.
+func (m *Manager) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if m.config.StoreTimeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, m.config.StoreTimeout)
 }
 
 // Sessions returns the user's live sessions, oldest first. It needs a store
@@ -103,6 +118,8 @@ func (m *Manager) Sessions(ctx context.Context, user string) ([]Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pillbox: list sessions: %w", err)
 	}
+	ctx, cancel := m.within(ctx)
+	defer cancel()
 	keys, err := index.UserIDs(ctx, user)
 	if err != nil {
 		return nil, fmt.Errorf("pillbox: list sessions: %w", err)
@@ -141,11 +158,16 @@ func (m *Manager) RevokeOf(ctx context.Context, user, publicID string) error {
 
 func (m *Manager) revoke(ctx context.Context, publicID string, allowed func(*record) bool) error {
 	key, rec, err := m.byPublicID(ctx, publicID)
+	if errors.Is(err, errDamaged) {
+		rec, err = &record{}, nil // nobody's, but it can be ended
+	}
 	if err == nil && !allowed(rec) {
 		err = ErrNotFound
 	}
 	if err == nil {
-		err = m.store.Delete(ctx, key, nil)
+		within, cancel := m.within(ctx)
+		defer cancel()
+		err = m.store.Delete(within, key, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("pillbox: revoke session: %w", err)
@@ -172,7 +194,9 @@ func (m *Manager) RevokeUser(ctx context.Context, user string, except ...string)
 		}
 		spared = append(spared, key)
 	}
-	n, err := index.RevokeUser(ctx, user, time.Now(), spared...)
+	within, cancel := m.within(ctx)
+	defer cancel()
+	n, err := index.RevokeUser(within, user, time.Now(), spared...)
 	if err != nil {
 		return n, fmt.Errorf("pillbox: revoke user: %w", err)
 	}

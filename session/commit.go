@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 func (s *Session) commit() error {
 	st := s.use()
 	if st.ended {
-		st.changes, st.next, st.lifetime = nil, rotation{}, nil
+		st.discard()
 		return nil
 	}
 	wanted := len(st.changes) > 0 || st.next.on || st.lifetime != nil
@@ -41,7 +42,7 @@ func (s *Session) commit() error {
 		err = s.update()
 	}
 	if errors.Is(err, ErrNotFound) {
-		st.ended = true
+		st.ended, st.sendCookie = true, false
 		if err = ErrEnded; !wanted {
 			err = nil // what was only read needs no saving
 		}
@@ -64,7 +65,7 @@ func (s *Session) always() bool {
 // reachable returns nil if a new id can be sent to the visitor, and else why not.
 func (s *Session) reachable() error {
 	switch {
-	case s.r == nil || s.sent:
+	case s.r == nil || s.sent || s.taken:
 		return ErrTooLate
 	}
 	return s.m.deliverable(s.r)
@@ -77,10 +78,11 @@ func (s *Session) begin(wanted bool) error {
 	if len(fields) == 0 && !(s.m.config.SaveUninitialized && s.always()) {
 		return nil
 	}
-	if err := s.reachable(); err != nil {
-		if !wanted {
-			return nil // nothing is lost
-		}
+	err := s.reachable()
+	if !wanted && (err != nil || s.m.strayed(s.r)) {
+		return nil // nothing is lost
+	}
+	if err != nil {
 		return err
 	}
 	id, key, rec, err := s.createFrom(nil)
@@ -110,14 +112,33 @@ func (s *Session) createFrom(old *record) (id, key string, rec *record, err erro
 				User: rec.meta.user, AsOf: s.asOf(now),
 				Max: s.m.config.MaxPerUser, Reject: s.m.config.RejectOverMax,
 			}
+			if old != nil && old.meta.user == owner.User {
+				owner.Replaces = s.st.key
+			}
 		}
 		err = s.create(key, Record{Data: rec.raw, Deadline: rec.deadline, Owner: owner})
-		if !errors.Is(err, ErrExists) { // else two ids are the same: chance, or a bad GenerateID
-			return id, key, rec, err
+		switch {
+		case errors.Is(err, ErrExists):
+			continue // two ids are the same: chance, or a bad GenerateID
+		case err != nil && !errors.Is(err, ErrRevoked) && !errors.Is(err, ErrTooManySessions):
+			s.abandon(key) // it may be there: the store's answer may have been lost
 		}
+		return id, key, rec, err
 	}
 	return "", "", nil, errors.New("three new ids in a row were taken: is Config.GenerateID random?")
 }
+
+// abandon deletes a record whose id nobody has learnt. Its deadline is the
+// safety net where that fails. It does not stop at the request's own deadline,
+// which may be what has gone wrong.
+func (s *Session) abandon(key string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), abandonTime)
+	defer cancel()
+	_ = s.m.store.Delete(ctx, key, nil)
+}
+
+// abandonTime is how long a request that has failed already may take for that.
+const abandonTime = time.Second
 
 // replace makes a new session the request's own, and ends what it replaces.
 func (s *Session) replace(id, key string, rec *record) {
@@ -137,7 +158,7 @@ func (s *Session) replace(id, key string, rec *record) {
 // revoked: for a sign-in, before the handler looked at the password.
 func (s *Session) asOf(now time.Time) time.Time {
 	switch {
-	case s.st.next.signIn && !s.began.IsZero():
+	case s.st.next.signIn:
 		return s.began
 	case !s.st.loadedAt.IsZero():
 		return s.st.loadedAt
@@ -245,6 +266,13 @@ func (s *Session) refetch(attempt int) error {
 	}
 	if !rec.meta.moved.IsZero() {
 		return ErrReadOnly
+	}
+	if bytes.Equal(rec.raw, s.st.rec.raw) {
+		// Nobody changed it. Once may be chance; a store that does not keep
+		// what it is given would answer like this for ever.
+		if s.st.standoffs++; s.st.standoffs > 10 {
+			return fmt.Errorf("%w: the store reports this again and again over equal data", ErrConflict)
+		}
 	}
 	s.st.rec, s.st.loadedAt = rec, now
 	return s.st.replay()

@@ -143,6 +143,9 @@ type Config struct {
 // which holds secrets.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "session.Config{…}") }
 
+// LogValue implements [slog.LogValuer], for handlers that do not format.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
 // Cookie describes the session cookie. Its zero value is the safest cookie that
 // browsers know: __Host-session, Secure, HttpOnly, SameSite=Lax, and gone when
 // the browser closes.

@@ -10,14 +10,13 @@ import (
 
 // maxCandidates bounds how many cookies of our name are looked at in one
 // request. A browser sends several where somebody planted one for another path
-// or a parent domain; nobody needs to pay for a thousand.
-const maxCandidates = 32
+// or a parent domain; Chromium keeps no more than 180 of a site.
+const maxCandidates = 180
 
 // readCookies appends the ids of the cookies of our name that are signed well,
-// each once, in the order in which they came. present says whether there was
-// any cookie of our name at all.
-func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, present bool) {
-	looked := 0
+// each once, in the order in which they came. looked is the number of cookies of
+// our name, or more than maxCandidates where the rest was not looked at.
+func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, looked int) {
 	for _, line := range r.Header["Cookie"] {
 		for line != "" {
 			var pair string
@@ -28,9 +27,8 @@ func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, presen
 			if !ok || trimBlanks(name) != m.config.Cookie.Name {
 				continue
 			}
-			present = true
 			if looked++; looked > maxCandidates {
-				return ids, present
+				return ids, looked
 			}
 			value = trimBlanks(value)
 			if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
@@ -41,7 +39,7 @@ func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, presen
 			}
 		}
 	}
-	return ids, present
+	return ids, looked
 }
 
 func trimBlanks(s string) string {
@@ -66,12 +64,8 @@ func contains(ids []string, id string) bool {
 // setCookie returns the Set-Cookie value for an id, in the order in which
 // express-session writes the attributes. It never has Max-Age; a zero expires
 // means until the browser closes.
-func (m *Manager) setCookie(id string, expires time.Time, encrypted bool) (string, error) {
-	value := m.signer.sign(id)
-	if len(m.config.Cookie.Name)+len(value) > maxCookieBytes {
-		return "", ErrCookieTooLong
-	}
-	return m.cookieLine(value, expires, encrypted), nil
+func (m *Manager) setCookie(id string, expires time.Time, encrypted bool) string {
+	return m.cookieLine(m.signer.sign(id), expires, encrypted)
 }
 
 // clearCookie returns the Set-Cookie value that removes the cookie.
@@ -179,11 +173,17 @@ func (m *Manager) deliverable(r *http.Request) error {
 	// A form that a foreign page posts comes without the visitor's Lax or
 	// Strict cookie; were a new session set in the answer, it would replace
 	// the visitor's own.
-	if (c.SameSite == SameSiteLax || c.SameSite == SameSiteStrict) &&
+	if s := c.sameSite(m.encrypted(r)); (s == "Lax" || s == "Strict") &&
 		r.Header.Get("Sec-Fetch-Site") == "cross-site" && !safeMethod(r.Method) {
 		return ErrCrossSite
 	}
 	return nil
+}
+
+// strayed reports whether the request may lack the visitor's cookie although the
+// browser has it: a link on another site was followed, and SameSite is Strict.
+func (m *Manager) strayed(r *http.Request) bool {
+	return m.config.Cookie.SameSite == SameSiteStrict && r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
 func safeMethod(method string) bool {

@@ -32,9 +32,9 @@ var (
 	// not cover.
 	ErrOutsidePath = errors.New("request path is outside of the session cookie's path")
 
-	// ErrCookieTooLong: name and value of the cookie exceed 4096 bytes,
-	// beyond which browsers drop it (RFC 6265bis §5.5).
-	ErrCookieTooLong = errors.New("session cookie exceeds 4096 bytes")
+	// ErrRequestOver: the request that the session belongs to is over. See
+	// [Manager.Open].
+	ErrRequestOver = errors.New("the session's request is over; open the session with Manager.Open")
 
 	// ErrTooLarge: the session exceeds Config.MaxBytes.
 	ErrTooLarge = errors.New("session is too large")
@@ -66,7 +66,7 @@ func Status(err error) int {
 		{http.StatusUnauthorized, []error{ErrSignedOut, ErrStale, ErrRevoked}},
 		{http.StatusTooManyRequests, []error{ErrTooManySessions}},
 		{http.StatusInternalServerError, []error{
-			ErrTooLate, ErrInsecureRequest, ErrOutsidePath, ErrCookieTooLong, ErrReservedKey,
+			ErrTooLate, ErrInsecureRequest, ErrOutsidePath, ErrRequestOver, ErrReservedKey,
 			errors.ErrUnsupported,
 		}},
 	} {

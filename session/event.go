@@ -71,12 +71,12 @@ func (k EventKind) String() string {
 // An Event is something that happened to a session. It holds no id, cookie or
 // data.
 type Event struct {
-	Kind     EventKind
-	PublicID string   // empty where there is no session
-	Previous string   // the public id before, for EventRenewed and EventSignedIn
-	User     string   // who is signed in; empty for nobody
-	Keys     []string // for EventChanged: the keys that changed
-	Err      error    // for EventDamaged and EventFailed
+	Kind     EventKind // what happened
+	PublicID string    // empty where there is no session
+	Previous string    // the public id before, for EventRenewed and EventSignedIn
+	User     string    // who is signed in; empty for nobody
+	Keys     []string  // for EventChanged: the keys that changed
+	Err      error     // for EventDamaged and EventFailed
 }
 
 // level returns how loudly an event is logged.

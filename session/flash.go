@@ -15,8 +15,8 @@ func (s *Session) Flash(kind, message string) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	if s.st.ended {
-		return s.over("change")
+	if err := s.changeable("change"); err != nil {
+		return err
 	}
 	return s.st.apply(string(flashKey), func(old []byte) ([]byte, error) {
 		var all map[string][]string

@@ -3,15 +3,29 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Save commits now what would be committed with the response: for a handler
-// that wants to answer a failure itself, or that goes on for long.
+// that wants to answer a failure itself, or that goes on for long. What could
+// not be saved is dropped, and not tried again with the response.
 func (s *Session) Save() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.commit()
+	if s.over {
+		return fmt.Errorf("pillbox: save session: %w", ErrRequestOver)
+	}
+	err := s.commit()
+	if err != nil {
+		s.use().discard()
+	}
+	return err
+}
+
+// discard forgets what the request has changed but not committed.
+func (st *state) discard() {
+	st.changes, st.lifetime, st.next = nil, nil, rotation{}
 }
 
 // Reload drops what this request has changed but not committed, and reads the
@@ -24,9 +38,9 @@ func (s *Session) Reload() error {
 	}
 	st := s.st
 	if st.ended {
-		return s.over("reload")
+		return s.ended("reload")
 	}
-	st.changes, st.lifetime, st.next = nil, nil, rotation{}
+	st.discard()
 	if st.rec == nil {
 		return nil
 	}
@@ -36,12 +50,11 @@ func (s *Session) Reload() error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.ended = true
-		return s.over("reload")
+		return s.ended("reload")
 	case err != nil:
 		return fmt.Errorf("pillbox: reload session: %w", err)
 	}
-	s.adopt(st.id, st.key, rec, now)
-	return nil
+	return s.adopt(st.id, st.key, rec, now)
 }
 
 // Touch renews the session's idle timeout with this request, whatever
@@ -121,42 +134,65 @@ func (s *Session) Unset() error {
 		}
 	}
 	st := s.use()
-	st.loaded, st.ended, st.sendCookie = true, true, false
+	st.discard()
+	st.loaded, st.ended = true, true
+	// A cookie whose id the visitor lacks must still go out: it is all that
+	// is left of a session that was renewed and saved before.
+	st.sendCookie = st.fresh
 	return nil
 }
 
-// end deletes the session and every other one that came with the request.
+// end deletes the session, and every other one that came with the request.
 func (s *Session) end(verb string) error {
 	st := s.use()
 	if st.ended {
 		return nil
 	}
-	// A store that fails to load may yet delete: the ids are in the request.
 	loadErr := s.load()
 	if errors.Is(loadErr, ErrOutsidePath) {
 		return loadErr
 	}
-	keys := append([]string(nil), st.strays...)
-	if st.key != "" {
-		keys = append(keys, st.key)
+	keys, err := s.endings(loadErr != nil)
+	for _, key := range keys {
+		if err == nil {
+			err = s.delete(key, nil)
+		}
 	}
-	if loadErr != nil && s.r != nil {
+	if err != nil {
+		return fmt.Errorf("pillbox: %s session: %w", verb, err)
+	}
+	if st.rec != nil {
+		s.m.emit(s.ctx, st.key, Event{Kind: EventDestroyed, User: st.rec.meta.user})
+	}
+	*st = state{loaded: true, clearCookie: st.clearCookie || len(keys) > 0}
+	return nil
+}
+
+// endings returns the keys of all that a request that ends its session carries.
+func (s *Session) endings(unloaded bool) ([]string, error) {
+	st := s.st
+	keys := slices.Clone(st.strays)
+	if unloaded && s.r != nil {
+		// A store that fails to load may yet delete.
 		ids, _ := s.m.readCookies(s.r, nil)
 		for _, id := range ids {
 			keys = append(keys, s.m.key(id))
 		}
 	}
-	for _, key := range keys {
-		if err := s.delete(key, nil); err != nil {
-			return fmt.Errorf("pillbox: %s session: %w", verb, err)
-		}
+	if st.damaged != "" {
+		keys = append(keys, st.damaged)
 	}
-	if len(keys) > 0 {
-		st.clearCookie = true
+	if st.key == "" {
+		return keys, nil
 	}
-	if st.rec != nil {
-		s.m.emit(s.ctx, st.key, Event{Kind: EventDestroyed, User: st.rec.meta.user})
+	// A renewed session is ended under its new id, too.
+	ctx := s.call(&s.st.reading, false, time.Now())
+	defer ctx.release()
+	key, _, err := s.m.heir(ctx, st.key, st.rec)
+	if errors.Is(err, ErrNotFound) {
+		err = nil // ended there already
+	} else if err == nil && key != st.key {
+		keys = append(keys, key)
 	}
-	*st = state{loaded: true, clearCookie: st.clearCookie}
-	return nil
+	return append(keys, st.key), err
 }

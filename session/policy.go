@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,6 +16,7 @@ type ConfigError struct {
 	Reason string // what is wrong and what to do
 }
 
+// Error returns the field and the reason in one line.
 func (e *ConfigError) Error() string {
 	return "pillbox: config: " + e.Field + " " + e.Reason
 }
@@ -77,6 +79,8 @@ func (c Config) withDefaults() (Config, error) {
 	for i, key := range c.EncryptionKeys {
 		if len(key) != 32 {
 			wrong("EncryptionKeys", "has a key of %d bytes at index %d: AES-256 needs 32", len(key), i)
+		} else if bytes.Count(key, key[:1]) == len(key) {
+			wrong("EncryptionKeys", "has a key of one repeated byte at index %d: want random bytes", i)
 		}
 	}
 	if c.MaxPerUser < 0 {
@@ -231,8 +235,9 @@ func (c *Cookie) setDefaults(wrong wrongFunc) {
 func (c *Cookie) checkText(wrong wrongFunc) {
 	if !isToken(c.Name) {
 		wrong("Cookie.Name", "is %q: want letters, digits and !#$%%&'*+-.^_`|~ only (RFC 6265 §4.1.1)", c.Name)
-	} else if len(c.Name) > 256 {
-		wrong("Cookie.Name", "has %d bytes: want at most 256", len(c.Name))
+	} else if most := maxCookieBytes - maxCookieValue; len(c.Name) > most {
+		wrong("Cookie.Name", "has %d bytes: want at most %d, since browsers drop a cookie whose name and value exceed %d",
+			len(c.Name), most, maxCookieBytes)
 	}
 	if c.Domain != "" && !isDomain(c.Domain) {
 		wrong("Cookie.Domain", "is %q: want a host name such as example.com", c.Domain)

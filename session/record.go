@@ -55,6 +55,7 @@ type meta struct {
 	user     string
 	signedIn time.Time
 	moved    time.Time // not zero: renewed, and readable until then
+	heir     string    // if moved: the key under which the session goes on
 	sealed   []byte    // not nil: the session itself, and nothing else is set
 }
 
@@ -167,6 +168,8 @@ func findMeta(fields []field) (meta, error) {
 			out.moved, err = decodeMillis(f.value)
 		case "user":
 			out.user, err = decodeString(f.value)
+		case "heir":
+			out.heir, err = decodeString(f.value)
 		case "sealed":
 			if len(f.value) < 2 || f.value[0] != '"' {
 				return meta{}, errMeta
@@ -208,6 +211,7 @@ func (t meta) encode() ([]byte, error) {
 	}
 	if !t.moved.IsZero() {
 		b = strconv.AppendInt(append(b, `,"moved":`...), t.moved.UnixMilli(), 10)
+		b = append(append(append(b, `,"heir":"`...), t.heir...), '"') // an id needs no escapes
 	}
 	return append(b, '}'), nil
 }

@@ -12,8 +12,8 @@ import (
 // set from now on goes into the new session.
 func (s *Session) Regenerate() error {
 	return s.plan("regenerate", func(st *state) {
+		st.discard()
 		st.next = rotation{on: true, drop: true}
-		st.changes, st.lifetime = nil, nil
 	})
 }
 
@@ -34,7 +34,9 @@ func (s *Session) Renew() error {
 // session begins empty. Idle and absolute limits begin anew.
 //
 // It is committed with the response, or by Save, and is refused with
-// [ErrRevoked] if the user's sessions were revoked after this request came.
+// [ErrRevoked] if the user's sessions were revoked after this request came. A
+// handler that does both, such as one that changes a password, signs in first:
+// SignIn, Save, then [Manager.RevokeUser] but for this session's public id.
 func (s *Session) SignIn(user string) error {
 	if user == "" || len(user) > 255 {
 		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255", len(user))
@@ -52,11 +54,8 @@ func (s *Session) plan(verb string, change func(*state)) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	switch {
-	case s.st.ended:
-		return s.over(verb)
-	case s.st.readOnly:
-		return fmt.Errorf("pillbox: %s session: %w", verb, ErrReadOnly)
+	if err := s.changeable(verb); err != nil {
+		return err
 	}
 	change(s.st)
 	return nil
@@ -87,7 +86,7 @@ func (s *Session) rotate() error {
 		if rec, err = s.retire(key, rec); err != nil {
 			// The record that nobody knows goes; its deadline is the
 			// safety net where even that fails.
-			_ = s.delete(key, nil)
+			s.abandon(key)
 			return err
 		}
 	}
@@ -122,7 +121,7 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 	}()
 	for attempt := 0; ; attempt++ {
 		now := time.Now()
-		err := s.endOld(now)
+		err := s.endOld(now, key)
 		if err == nil {
 			return rec, nil
 		}
@@ -157,8 +156,9 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 	}
 }
 
-// endOld ends the session that is being replaced, if it is still what was read.
-func (s *Session) endOld(now time.Time) error {
+// endOld ends the session that is being replaced by heir, if it is still what
+// was read.
+func (s *Session) endOld(now time.Time, heir string) error {
 	st, m := s.st, s.m
 	switch {
 	case st.next.drop:
@@ -167,7 +167,7 @@ func (s *Session) endOld(now time.Time) error {
 		return s.delete(st.key, st.rec.raw)
 	}
 	t := st.rec.meta
-	t.moved = now.Add(m.config.RenewGrace)
+	t.moved, t.heir = now.Add(m.config.RenewGrace).Truncate(time.Millisecond), heir
 	rawMeta, err := t.encode()
 	if err != nil {
 		return err

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // A Session is what the server keeps for one visitor, as one request sees it.
@@ -28,8 +30,10 @@ type Session struct {
 	r     *http.Request       // nil outside of a request
 	vary  []string            // what to set the header Vary to
 	w     http.ResponseWriter // nil outside of a request; gets the headers
-	began time.Time           // when the request came, if its method is unsafe
+	began time.Time           // when the request came
 	sent  bool                // headers have left: no cookie can be set any more
+	taken bool                // the connection is being taken over: no header leaves
+	over  bool                // the request is over
 
 	st *state // nil until the session is used
 }
@@ -39,11 +43,14 @@ type state struct {
 	loaded bool
 	err    error // of loading: then nothing can be read or changed
 
-	id       string   // as in the cookie; empty where there is no session
-	key      string   // what the store knows the id as
-	rec      *record  // what the store had; nil where there is no session
-	strays   []string // keys of further live sessions that came along
-	loadedAt time.Time
+	id      string   // as in the cookie; empty where there is no session
+	key     string   // what the store knows the id as
+	rec     *record  // what the store had; nil where there is no session
+	strays  []string // keys of further sessions that came along
+	damaged string   // the key of a record that is no session
+
+	standoffs int // conflicts over a record that nobody had changed
+	loadedAt  time.Time
 
 	changes  []change
 	lifetime *time.Duration // SetMaxAge
@@ -117,33 +124,40 @@ func (s *Session) load() error {
 		st.err = fmt.Errorf("pillbox: use session: %w", ErrOutsidePath)
 		return st.err
 	}
-	ids, present := s.m.readCookies(s.r, st.room[:0])
-	switch len(ids) {
-	case 0:
-		if present {
-			s.m.emit(s.ctx, "", Event{Kind: EventForged})
+	ids, looked := s.m.readCookies(s.r, st.room[:0])
+	switch {
+	case len(ids) > maxLive || looked > maxCandidates:
+		// Whoever can plant that many can hide the visitor's own among them.
+		for _, id := range ids {
+			st.strays = append(st.strays, s.m.key(id))
 		}
+		s.m.emit(s.ctx, "", Event{Kind: EventAmbiguous})
 		return nil
-	case 1:
+	case len(ids) > 1:
+		return s.choose(ids)
+	case len(ids) == 1:
 		now := time.Now()
 		return s.find(ids[0], now, s.m.slide(now))
+	case looked > 0:
+		s.m.emit(s.ctx, "", Event{Kind: EventForged})
 	}
-	return s.choose(ids)
+	return nil
 }
 
-// originalPath returns the path as the browser asked for it, whatever a
-// handler further out has stripped from it.
+// originalPath returns the path as the browser asked for it, undecoded and
+// whatever a handler further out has stripped from it.
 func originalPath(r *http.Request) string {
-	uri := r.RequestURI
-	if uri == "" || uri[0] != '/' {
-		return r.URL.Path
-	}
-	for i := range len(uri) {
-		if uri[i] == '?' {
-			return uri[:i]
+	target, _, _ := strings.Cut(r.RequestURI, "?")
+	if _, rest, ok := strings.Cut(target, "://"); ok { // absolute form, RFC 9112 §3.2.2
+		if _, path, ok := strings.Cut(rest, "/"); ok {
+			return "/" + path
 		}
+		return "/"
 	}
-	return uri
+	if target == "" {
+		return r.URL.EscapedPath()
+	}
+	return target
 }
 
 // find loads the session with this id, if it is live.
@@ -153,18 +167,24 @@ func (s *Session) find(id string, now time.Time, slide Slide) error {
 	err := s.fetch(&st.first, key, now, slide)
 	switch {
 	case err == nil:
-		s.adopt(id, key, &st.first, now)
-		return nil
+		err = s.adopt(id, key, &st.first, now)
 	case errors.Is(err, ErrNotFound):
 		s.m.emit(s.ctx, key, Event{Kind: EventUnknown})
-		return nil
+		err = nil
 	case errors.Is(err, errDamaged):
 		s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
-		st.clearCookie = true
-		return nil
+		st.damaged, st.clearCookie = key, true
+		err = nil
 	}
-	st.err = fmt.Errorf("pillbox: load session: %w", err)
-	return st.err
+	return s.loadFailed(err)
+}
+
+// loadFailed remembers why the session could not be loaded, if it could not.
+func (s *Session) loadFailed(err error) error {
+	if err != nil {
+		s.st.err = fmt.Errorf("pillbox: load session: %w", err)
+	}
+	return s.st.err
 }
 
 // maxLive bounds how many well-signed ids of one request are looked up.
@@ -178,7 +198,7 @@ func (s *Session) choose(ids []string) error {
 	now := time.Now()
 	var chosen *record
 	var id string
-	for _, candidate := range ids[:min(len(ids), maxLive)] {
+	for _, candidate := range ids {
 		key := s.m.key(candidate)
 		rec := new(record)
 		err := s.fetch(rec, key, now, Slide{})
@@ -186,9 +206,11 @@ func (s *Session) choose(ids []string) error {
 		case err == nil:
 			chosen, id = rec, candidate
 			st.strays = append(st.strays, key)
-		case !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged):
-			st.err = fmt.Errorf("pillbox: load session: %w", err)
-			return st.err
+		case errors.Is(err, errDamaged):
+			s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
+			st.damaged = key
+		case !errors.Is(err, ErrNotFound):
+			return s.loadFailed(err)
 		}
 	}
 	switch len(st.strays) {
@@ -197,33 +219,54 @@ func (s *Session) choose(ids []string) error {
 	case 1:
 		key := st.strays[0]
 		st.strays = nil
-		s.adopt(id, key, chosen, now)
+		return s.loadFailed(s.adopt(id, key, chosen, now))
 	default:
 		s.m.emit(s.ctx, "", Event{Kind: EventAmbiguous})
 	}
 	return nil
 }
 
-// adopt takes a live record as the request's session, and notes what its row
-// needs: the Slide that went with loading it knows only the usual idle timeout.
-func (s *Session) adopt(id, key string, rec *record, now time.Time) {
+// adopt takes a live record as the request's session, and sees to its row: the
+// Slide that went with loading it knows only the usual idle timeout.
+func (s *Session) adopt(id, key string, rec *record, now time.Time) error {
 	st := s.st
 	st.id, st.key, st.rec, st.loadedAt = id, key, rec, now
-	if !rec.meta.moved.IsZero() {
-		st.readOnly = true
-		return
-	}
-	if s.m.config.Rolling {
-		st.sendCookie = true
-	}
-	st.rewrite = st.rewrite || rec.stamped
 	idle := now.Add(s.m.window(rec.maxAge))
-	switch {
-	case rec.deadline.After(idle.Add(time.Millisecond)):
-		st.rewrite = true // a shorter lifetime than the row was given
-	case rec.deadline.Before(idle.Add(-max(s.m.config.TouchEvery, time.Millisecond))) && rec.deadline.Before(s.m.limit(rec.meta)):
-		st.touch = true
+	if st.readOnly = !rec.meta.moved.IsZero(); st.readOnly {
+		idle = rec.meta.moved
 	}
+	if rec.deadline.After(idle.Add(time.Millisecond)) {
+		// This session lives for a shorter time than the row was given. Put
+		// that right before anything can keep the request from its commit.
+		if err := s.shorten(idle); err != nil {
+			return err
+		}
+	}
+	if st.readOnly {
+		return nil
+	}
+	st.sendCookie = st.sendCookie || s.m.config.Rolling
+	st.rewrite = rec.stamped
+	st.touch = rec.deadline.Before(idle.Add(-max(s.m.config.TouchEvery, time.Millisecond))) &&
+		rec.deadline.Before(s.m.limit(rec.meta))
+	return nil
+}
+
+// shorten moves the row's deadline back, which only an Update does.
+func (s *Session) shorten(deadline time.Time) error {
+	rec := s.st.rec
+	deadline = earlier(deadline, s.m.limit(rec.meta)).Truncate(time.Millisecond)
+	err := s.swap(s.st.key, rec.raw, rec.raw, deadline)
+	switch {
+	case err == nil:
+		rec.deadline = deadline
+	case errors.Is(err, ErrConflict):
+		err = nil // somebody wrote it just now, with a deadline of its own
+	case errors.Is(err, ErrNotFound):
+		s.st.ended = true
+		err = nil
+	}
+	return err
 }
 
 // base returns the stored fields that the next commit begins with.
@@ -246,7 +289,7 @@ func (s *Session) read(key string) (value []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	if s.st.ended {
-		return nil, false, s.over("read")
+		return nil, false, s.ended("read")
 	}
 	value, ok = s.st.lookup(key)
 	return value, ok, nil
@@ -269,14 +312,25 @@ func (s *Session) write(key string, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	if err := s.changeable("change"); err != nil {
+		return err
+	}
+	s.st.set(key, value)
+	return nil
+}
+
+// changeable returns nil if the session may be changed, as far as is known
+// without loading it.
+func (s *Session) changeable(verb string) error {
 	st := s.use()
 	switch {
+	case s.over:
+		return fmt.Errorf("pillbox: %s session: %w", verb, ErrRequestOver)
 	case st.ended:
-		return s.over("change")
+		return s.ended(verb)
 	case st.readOnly:
-		return fmt.Errorf("pillbox: change session: %w", ErrReadOnly)
+		return fmt.Errorf("pillbox: %s session: %w", verb, ErrReadOnly)
 	}
-	st.set(key, value)
 	return nil
 }
 
@@ -291,13 +345,10 @@ func (s *Session) transform(key string, f func(old []byte) ([]byte, error)) erro
 	if err := s.load(); err != nil {
 		return err
 	}
-	st := s.st
-	switch {
-	case st.ended:
-		return s.over("change")
-	case st.readOnly:
-		return fmt.Errorf("pillbox: change session: %w", ErrReadOnly)
+	if err := s.changeable("change"); err != nil {
+		return err
 	}
+	st := s.st
 	before := slices.Clone(st.changes)
 	err := st.apply(key, f)
 	if err == nil {
@@ -309,13 +360,13 @@ func (s *Session) transform(key string, f func(old []byte) ([]byte, error)) erro
 	return err
 }
 
-// over returns the error for using a session that has ended.
-func (s *Session) over(verb string) error {
+// ended returns the error for using a session that has ended.
+func (s *Session) ended(verb string) error {
 	return fmt.Errorf("pillbox: %s session: %w", verb, ErrEnded)
 }
 
 func checkKey(key string) error {
-	if key == "" || reservedKeys[key] {
+	if key == "" || reservedKeys[key] || !utf8.ValidString(key) {
 		return fmt.Errorf("pillbox: key %q: %w: choose another name", key, ErrReservedKey)
 	}
 	return nil
@@ -330,7 +381,7 @@ func (s *Session) Keys() ([]string, error) {
 		return nil, err
 	}
 	if s.st.ended {
-		return nil, s.over("read")
+		return nil, s.ended("read")
 	}
 	var keys []string
 	for _, f := range s.st.merge() {

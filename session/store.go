@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -93,6 +94,9 @@ type Record struct {
 // Format implements [fmt.Formatter]. It writes nothing of the session's data.
 func (r Record) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "session.Record{%d bytes}", len(r.Data)) }
 
+// LogValue implements [slog.LogValuer], for handlers that do not format.
+func (r Record) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(r)) }
+
 // An Owner is the signed-in user of a record, for a store that implements
 // [UserIndex]. Any other store ignores it.
 type Owner struct {
@@ -112,6 +116,11 @@ type Owner struct {
 	// included. Zero means no bound. Create ends the user's oldest records
 	// in the same atomic step, so that the bound is never exceeded.
 	Max int
+
+	// Replaces is the id of a record that is about to be deleted in favour
+	// of this one: it does not count towards Max, and Create does not end
+	// it. Empty means none.
+	Replaces string
 
 	// Reject makes Create return [ErrTooManySessions] rather than end the
 	// user's oldest record where Max would be exceeded.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,11 @@ type responseWriter struct {
 func (w *responseWriter) begin() bool {
 	if !w.begun {
 		w.begun = true
+		w.failed = true // also if the commit panics
 		if err := w.session.commitResponse(); err != nil {
-			w.failed = true
 			w.session.fail(err)
+		} else {
+			w.failed = false
 		}
 	}
 	return !w.failed
@@ -88,8 +91,12 @@ func (w *responseWriter) FlushError() error {
 }
 
 // Hijack implements [http.Hijacker]. No header leaves any more, so a session
-// that needs to send its cookie fails here.
+// that needs to send its cookie fails here. Where the server cannot hand over
+// the connection, nothing is committed, and the handler can go on.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !canHijack(w.ResponseWriter) {
+		return nil, nil, http.ErrNotSupported
+	}
 	if !w.begun {
 		w.session.takeOver()
 	}
@@ -99,6 +106,19 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
 // Unwrap is what [http.ResponseController] finds the server's own writer by.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
@@ -106,34 +126,44 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func (w *responseWriter) finish() {
 	if !w.begun {
 		w.begin() // the server sends an empty 200 after this
-		return
-	}
-	if !w.failed {
+	} else if !w.failed {
 		w.session.commitLate()
 	}
+	w.session.close()
+}
+
+// close notes that the request is over, so that what a stray goroutine changes
+// afterwards is an error and not lost in silence.
+func (s *Session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // commitResponse commits the session and adds its headers to the response.
 func (s *Session) commitResponse() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.sent = true }()
 	if s.st == nil && !s.m.always {
-		s.sent = true
 		return nil
 	}
-	if err := s.commit(); err != nil {
-		return err
+	err := s.commit()
+	if err == nil && s.taken && s.st.fresh {
+		err = fmt.Errorf("pillbox: set cookie: %w", ErrTooLate)
 	}
-	err := s.addHeaders()
-	s.sent = true
+	if err != nil || !s.taken {
+		// Beside an error, too: a handler may have saved a new id before.
+		s.addHeaders()
+	}
 	return err
 }
 
-// takeOver notes that the connection leaves HTTP.
+// takeOver notes that the connection is about to leave HTTP.
 func (s *Session) takeOver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sent = true
+	s.taken = true
 }
 
 // commitLate commits what changed after the first byte of the response, as far
@@ -151,43 +181,55 @@ func (s *Session) commitLate() {
 }
 
 // addHeaders adds the cookie to the response, and what caches need to know.
-func (s *Session) addHeaders() error {
+func (s *Session) addHeaders() {
 	st := s.st
-	if st == nil || !st.loaded {
-		return nil
-	}
-	if s.sent { // hijacked
-		if st.fresh {
-			return fmt.Errorf("pillbox: set cookie: %w", ErrTooLate)
-		}
-		return nil
+	if !st.loaded {
+		return
 	}
 	h := s.w.Header()
 	s.addVary(h)
 	encrypted := s.m.encrypted(s.r)
-	var line string
 	switch {
 	case st.sendCookie && st.rec != nil:
-		if !st.fresh && s.m.deliverable(s.r) != nil {
-			return nil // the browser would not take it, and has it already
+		if !st.fresh && !s.repeatable(encrypted) {
+			return
 		}
-		var err error
 		expires := s.m.expires(st.rec.meta, st.rec.maxAge, time.Now())
-		if line, err = s.m.setCookie(st.id, expires, encrypted); err != nil {
-			return fmt.Errorf("pillbox: set cookie: %w", err)
-		}
+		h.Add("Set-Cookie", s.m.setCookie(st.id, expires, encrypted))
 	case st.clearCookie:
-		line = s.m.clearCookie(encrypted)
+		h.Add("Set-Cookie", s.m.clearCookie(encrypted))
 	default:
-		return nil
+		return
 	}
-	h.Add("Set-Cookie", line)
 	// A cache that kept this response would hand one visitor's cookie to
 	// another (OWASP Session Management Cheat Sheet, "Web Content Caching").
-	if c := strings.ToLower(h.Get("Cache-Control")); !strings.Contains(c, "no-store") && !strings.Contains(c, "private") {
+	if !keptPrivate(h) {
 		h.Set("Cache-Control", "no-store")
 	}
-	return nil
+	h.Del("CDN-Cache-Control") // these would overrule it (RFC 9213)
+	h.Del("Surrogate-Control")
+}
+
+// repeatable reports whether a cookie that the browser has may be sent again:
+// not where it would be dropped, and not in the clear after it began encrypted.
+func (s *Session) repeatable(encrypted bool) bool {
+	return s.m.deliverable(s.r) == nil && (encrypted || s.m.config.Cookie.Secure != SecureAuto ||
+		!bytes.Contains(s.st.rec.cookie, []byte(`"secure":true`)))
+}
+
+// keptPrivate reports whether the handler keeps shared caches from the whole of
+// the response. The form private="Name" speaks of one header only
+// (RFC 9111 §5.2.2.7).
+func keptPrivate(h http.Header) bool {
+	for _, line := range h["Cache-Control"] {
+		for directive := range strings.SplitSeq(line, ",") {
+			directive = strings.TrimSpace(directive)
+			if strings.EqualFold(directive, "no-store") || strings.EqualFold(directive, "private") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // addVary tells caches that the response depends on the request's cookies.
