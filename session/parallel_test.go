@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/memstore"
 	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
@@ -50,7 +51,7 @@ func openSQLite(t testing.TB, path string) session.Store {
 
 // eachStore runs a test on each store that needs no server.
 func eachStore(t *testing.T, test func(t *testing.T, store session.Store)) {
-	t.Run("memory", func(t *testing.T) { test(t, &mapStore{m: map[string]session.Record{}}) })
+	t.Run("memory", func(t *testing.T) { test(t, memstore.New(memstore.Options{})) })
 	t.Run("sqlite", func(t *testing.T) { test(t, openSQLite(t, filepath.Join(t.TempDir(), "sessions.db"))) })
 }
 

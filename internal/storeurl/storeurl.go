@@ -45,7 +45,7 @@ func Open(ctx context.Context, url string, logger *slog.Logger) (*Opened, error)
 			return nil, fmt.Errorf("store memory: takes nothing after the colon")
 		}
 		store := memstore.New(memstore.Options{Logger: logger})
-		return &Opened{Store: store, Name: "memory", close: func() error { return nil }}, nil
+		return &Opened{Store: store, Name: "memory", close: store.Close}, nil
 	case "sqlite":
 		if rest == "" {
 			return nil, fmt.Errorf("store sqlite: names no file: want sqlite:PATH, such as sqlite:medicine.db")
