@@ -15,8 +15,7 @@ const root = fileURLToPath(new URL(".", import.meta.url));
 function sources(): string[] {
   const top = readdirSync(root).filter(
     (name) =>
-      ["index.html", "package.json", "package-lock.json", "svelte.config.js", "vite.config.ts"].includes(name) ||
-      /^tsconfig.*\.json$/.test(name),
+      ["index.html", "package.json", "package-lock.json", "svelte.config.js", "vite.config.ts"].includes(name) || /^tsconfig.*\.json$/.test(name),
   );
   const below = ["src", "public"].flatMap((dir) =>
     readdirSync(root + dir, { recursive: true, withFileTypes: true })

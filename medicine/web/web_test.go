@@ -162,9 +162,8 @@ func TestHandler(t *testing.T) {
 				t.Errorf("Allow = %q; want GET, HEAD", res.Header.Get("Allow"))
 			}
 			for name, want := range map[string]string{
-				"X-Content-Type-Options":     "nosniff",
-				"Referrer-Policy":            "same-origin",
-				"Cross-Origin-Opener-Policy": "same-origin",
+				"X-Content-Type-Options": "nosniff",
+				"Referrer-Policy":        "same-origin",
 			} {
 				if got := res.Header.Get(name); got != want {
 					t.Errorf("%s = %q; want %q", name, got, want)
