@@ -78,9 +78,9 @@ var texts = [statements]string{
 }
 
 // A conn is one connection with its prepared statements. It talks to the driver
-// rather than through database/sql, whose pool, context goroutines and second
-// copy of the data cost a read a quarter of its time. It is used by one
-// goroutine at a time.
+// rather than through database/sql, whose pool and second copy of the data made
+// a read of 1 kB take 11.3 µs rather than 9.6, and one of 20 kB 34 rather than
+// 25. It is used by one goroutine at a time.
 type conn struct {
 	raw   rawConn
 	stmts [statements]rawStmt

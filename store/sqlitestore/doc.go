@@ -22,10 +22,10 @@
 //     early but never prolongs it; a record removed by Prune may be there
 //     again, as dead as it was.
 //
-// Both assume that the disk does not lie about having written, and that no more
-// than the file named to Open, with the -wal beside it, makes up the database:
-// a copy of the first without the second is a copy of an older state. Take a
-// backup through SQLite: [Store.DB] and VACUUM INTO.
+// Both assume that the disk does not lie about having written. The database is
+// the file together with the -wal beside it, and a copy of the file alone may be
+// of an older state, or damaged: take backups through SQLite, with [Store.DB]
+// and VACUUM INTO.
 //
 // # Several processes
 //
@@ -34,6 +34,10 @@
 // locked by another process waits for as long as its context allows, and has
 // changed nothing if it then gives up. A network file system does not do: the
 // write-ahead log needs memory shared between the processes.
+//
+// The file and the -wal and -shm beside it must stay where they are while a
+// process uses them: what is written to a file after it has been deleted, or
+// replaced by a restored backup, is lost with it.
 //
 // Within a process, open the file with SQLite only. Where POSIX record locks
 // are in use, opening and closing the file by other means, even to read it,

@@ -13,16 +13,17 @@ import (
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("the store is closed")
 
-// answers reports whether err is one of the contract's own answers, or nil,
-// rather than a failure. A transaction that ends in an answer has changed
-// nothing that is not meant to stay.
+// answers reports whether err is nil or what the contract answers to the
+// arguments of the call, rather than a failure. Work that ends in an answer has
+// changed nothing that is not meant to stay.
 func answers(err error) bool {
 	return err == nil ||
 		errors.Is(err, session.ErrNotFound) ||
 		errors.Is(err, session.ErrConflict) ||
 		errors.Is(err, session.ErrExists) ||
 		errors.Is(err, session.ErrRevoked) ||
-		errors.Is(err, session.ErrTooManySessions)
+		errors.Is(err, session.ErrTooManySessions) ||
+		errors.Is(err, errDeadline)
 }
 
 // code returns SQLite's primary result code, or zero if err is not SQLite's.
@@ -43,8 +44,8 @@ func isBusy(err error) bool {
 // What an operator can do about a failure.
 const (
 	remedyFull     = "there is no room left"
-	remedyReadOnly = "the file, or its -wal and -shm in the same directory, cannot be written: " +
-		"check the owner and the mode of both, and how the file system is mounted"
+	remedyReadOnly = "the file, or its -wal and -shm in the same directory, is missing or cannot be written: " +
+		"check owner and mode of the file and of the directory, and how the file system is mounted"
 	remedyIO      = "the disk failed, or has no room left"
 	remedyNotADB  = "this is not a SQLite database: name another file"
 	remedyCorrupt = "the database is damaged: stop every process that uses it, " +

@@ -130,7 +130,7 @@ func TestReadOnly(t *testing.T) {
 			}
 			t.Cleanup(func() { os.Chmod(filepath.Dir(path), 0o777) })
 			said := openWithoutPrivileges(t, path)
-			if !strings.Contains(said, "pillbox: sqlite open "+path+": ") || !strings.Contains(said, "cannot be written") {
+			if !strings.Contains(said, "pillbox: sqlite open "+path+": ") || !strings.Contains(said, "is missing or cannot be written") {
 				t.Errorf("Open = %q; want an error that names the path and says that it cannot be written", said)
 			}
 		})

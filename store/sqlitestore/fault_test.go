@@ -98,6 +98,32 @@ func TestOneWriteTooLarge(t *testing.T) {
 	}
 }
 
+// A call that cannot be right fails alone, and changes nothing.
+func TestDeadlineInThePastBesideOthers(t *testing.T) {
+	path := temp(t)
+	s := withRecord(t, path)
+	release := lock(t, path)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			lifetime := time.Hour
+			if i == 25 {
+				lifetime = -time.Hour
+			}
+			err := s.Create(t.Context(), fmt.Sprint(i), record("a", lifetime))
+			if (err == nil) != (lifetime > 0) {
+				t.Errorf("Create with a lifetime of %v = %v", lifetime, err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	release()
+	wg.Wait()
+	if n, err := s.Count(t.Context()); n != 50 || err != nil {
+		t.Errorf("Count = %d, %v; want 50", n, err)
+	}
+}
+
 // What ends or changes a session is forced to the disk, also where it shares a
 // transaction with what is not.
 func TestSynchronous(t *testing.T) {

@@ -73,6 +73,10 @@ func (s *Store) Clear(ctx context.Context) error {
 // at most 128, so that it may be given a high limit. If it fails half-way, it
 // returns the number of those that it has removed beside the error. It also
 // forgets revocations that are no longer needed, which are not counted.
+//
+// The room is used again for other records, but the file does not become
+// smaller. To shrink it, run VACUUM through [Store.DB], which keeps every writer
+// waiting meanwhile.
 func (s *Store) Prune(ctx context.Context, limit int) (int, error) {
 	if limit < 1 {
 		return 0, s.fail("prune sessions", fmt.Errorf("limit is %d, and must be at least 1", limit))
@@ -112,7 +116,7 @@ func (s *Store) pruneUntilClosed(every time.Duration) {
 		for {
 			removed, err := s.Prune(context.Background(), pruneBatch)
 			if err != nil && !errors.Is(err, errClosed) {
-				s.log.Error("removing dead sessions", "error", err)
+				s.log.Error("pillbox: removing dead sessions", "error", err)
 			}
 			if err != nil || removed < pruneBatch {
 				break

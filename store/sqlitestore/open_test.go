@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -180,6 +181,9 @@ func TestOpenRefusesNames(t *testing.T) {
 }
 
 func TestOpenOddNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows allows few of these names")
+	}
 	for _, name := range []string{"a b", "a?b", "a#b", "a%41b", "a%", "a&b=c", "ä", "a'b", `a"b`, "a;b", "a?mode=memory", "-a"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, name)
@@ -214,6 +218,9 @@ func TestOpenRelativeName(t *testing.T) {
 
 // What other accounts of the machine must not read, they cannot open.
 func TestFilesAreTheOwnersOnly(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("on Windows a file inherits its permissions from the directory")
+	}
 	path := temp(t)
 	s := open(t, path)
 	if err := s.Create(t.Context(), "id", record("a", time.Hour)); err != nil {

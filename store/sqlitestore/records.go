@@ -77,13 +77,15 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 }
 
 func read(c *conn, id string, now int64) (session.Record, error) {
-	rec := session.Record{}
+	var rec session.Record
+	found := false
 	err := c.query(context.Background(), load, 2, func(row []driver.Value) error {
+		found = true
 		rec.Data = row[0].([]byte)
 		rec.Deadline = time.UnixMilli(row[1].(int64))
 		return nil
 	}, id, now)
-	if err == nil && rec.Data == nil {
+	if err == nil && !found {
 		err = session.ErrNotFound
 	}
 	return rec, err
