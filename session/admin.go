@@ -99,7 +99,7 @@ func (m *Manager) byPublicID(ctx context.Context, publicID string) (key string, 
 	if err := m.fetch(ctx, rec, key, time.Now(), Slide{}); err != nil {
 		return key, nil, err
 	}
-	return m.heir(ctx, key, rec)
+	return m.follow(ctx, key, rec)
 }
 
 // within returns the context for an operation outside of a request.
@@ -158,16 +158,21 @@ func (m *Manager) RevokeOf(ctx context.Context, user, publicID string) error {
 
 func (m *Manager) revoke(ctx context.Context, publicID string, allowed func(*record) bool) error {
 	key, rec, err := m.byPublicID(ctx, publicID)
-	if errors.Is(err, errDamaged) {
-		rec, err = &record{}, nil // nobody's, but it can be ended
+	damaged := errors.Is(err, errDamaged)
+	if damaged {
+		rec, err = &record{}, nil // nobody's, but an administrator can end it
 	}
 	if err == nil && !allowed(rec) {
 		err = ErrNotFound
 	}
-	if err == nil {
-		within, cancel := m.within(ctx)
-		defer cancel()
+	within, cancel := m.within(ctx)
+	defer cancel()
+	switch {
+	case err != nil:
+	case damaged:
 		err = m.store.Delete(within, key, nil)
+	default:
+		err = m.terminate(within, key, rec)
 	}
 	if err != nil {
 		return fmt.Errorf("pillbox: revoke session: %w", err)

@@ -196,7 +196,9 @@ func (s *Session) next(key string, old *record, now time.Time) (*record, error) 
 			return nil, err
 		}
 	}
-	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now)
+	if rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now); !now.Before(rec.deadline) {
+		return nil, ErrNotFound // its absolute limit has passed under this request
+	}
 	rec.raw, rec.fields, err = s.m.encode(key, fields, rawMeta, s.m.expires(rec.meta, rec.maxAge, now))
 	return rec, err
 }

@@ -142,7 +142,7 @@ func (s *Session) Unset() error {
 	return nil
 }
 
-// end deletes the session, and every other one that came with the request.
+// end ends the session, and every other one that came with the request.
 func (s *Session) end(verb string) error {
 	st := s.use()
 	if st.ended {
@@ -152,8 +152,21 @@ func (s *Session) end(verb string) error {
 	if errors.Is(loadErr, ErrOutsidePath) {
 		return loadErr
 	}
-	keys, err := s.endings(loadErr != nil)
-	for _, key := range keys {
+	others := slices.Concat(st.strays, st.doomed)
+	if loadErr != nil && s.r != nil {
+		// A store that fails to load may yet delete.
+		ids, _ := s.m.readCookies(s.r, nil)
+		for _, id := range ids {
+			others = append(others, s.m.key(id))
+		}
+	}
+	var err error
+	if st.rec != nil {
+		ctx := s.writeContext()
+		defer ctx.release()
+		err = s.m.terminate(ctx, st.key, st.rec)
+	}
+	for _, key := range others {
 		if err == nil {
 			err = s.delete(key, nil)
 		}
@@ -164,35 +177,6 @@ func (s *Session) end(verb string) error {
 	if st.rec != nil {
 		s.m.emit(s.ctx, st.key, Event{Kind: EventDestroyed, User: st.rec.meta.user})
 	}
-	*st = state{loaded: true, clearCookie: st.clearCookie || len(keys) > 0}
+	*st = state{loaded: true, clearCookie: st.clearCookie || st.rec != nil || len(others) > 0}
 	return nil
-}
-
-// endings returns the keys of all that a request that ends its session carries.
-func (s *Session) endings(unloaded bool) ([]string, error) {
-	st := s.st
-	keys := slices.Clone(st.strays)
-	if unloaded && s.r != nil {
-		// A store that fails to load may yet delete.
-		ids, _ := s.m.readCookies(s.r, nil)
-		for _, id := range ids {
-			keys = append(keys, s.m.key(id))
-		}
-	}
-	if st.damaged != "" {
-		keys = append(keys, st.damaged)
-	}
-	if st.key == "" {
-		return keys, nil
-	}
-	// A renewed session is ended under its new id, too.
-	ctx := s.call(&s.st.reading, false, time.Now())
-	defer ctx.release()
-	key, _, err := s.m.heir(ctx, st.key, st.rec)
-	if errors.Is(err, ErrNotFound) {
-		err = nil // ended there already
-	} else if err == nil && key != st.key {
-		keys = append(keys, key)
-	}
-	return append(keys, st.key), err
 }

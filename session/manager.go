@@ -192,23 +192,6 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// heir returns the key and record under which a session goes on that has been
-// renewed, and the session itself if it has not been. Its error is [ErrNotFound]
-// if the session went on and has ended since; the key is empty then.
-func (m *Manager) heir(ctx context.Context, key string, rec *record) (string, *record, error) {
-	for range 4 { // renewals within one grace
-		if rec.meta.moved.IsZero() {
-			return key, rec, nil
-		}
-		key = rec.meta.heir
-		rec = new(record)
-		if err := m.fetch(ctx, rec, key, time.Now(), Slide{}); err != nil {
-			return "", nil, err
-		}
-	}
-	return "", nil, ErrNotFound
-}
-
 // errDamaged marks a record that is no session.
 var errDamaged = errors.New("stored session is damaged")
 

@@ -43,11 +43,11 @@ type state struct {
 	loaded bool
 	err    error // of loading: then nothing can be read or changed
 
-	id      string   // as in the cookie; empty where there is no session
-	key     string   // what the store knows the id as
-	rec     *record  // what the store had; nil where there is no session
-	strays  []string // keys of further sessions that came along
-	damaged string   // the key of a record that is no session
+	id     string   // as in the cookie; empty where there is no session
+	key    string   // what the store knows the id as
+	rec    *record  // what the store had; nil where there is no session
+	strays []string // keys of further live sessions that came along
+	doomed []string // keys of what else came along, to be ended if the session is
 
 	standoffs int // conflicts over a record that nobody had changed
 	loadedAt  time.Time
@@ -129,7 +129,7 @@ func (s *Session) load() error {
 	case len(ids) > maxLive || looked > maxCandidates:
 		// Whoever can plant that many can hide the visitor's own among them.
 		for _, id := range ids {
-			st.strays = append(st.strays, s.m.key(id))
+			st.doomed = append(st.doomed, s.m.key(id))
 		}
 		s.m.emit(s.ctx, "", Event{Kind: EventAmbiguous})
 		return nil
@@ -173,7 +173,7 @@ func (s *Session) find(id string, now time.Time, slide Slide) error {
 		err = nil
 	case errors.Is(err, errDamaged):
 		s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
-		st.damaged, st.clearCookie = key, true
+		st.doomed, st.clearCookie = append(st.doomed, key), true
 		err = nil
 	}
 	return s.loadFailed(err)
@@ -208,7 +208,7 @@ func (s *Session) choose(ids []string) error {
 			st.strays = append(st.strays, key)
 		case errors.Is(err, errDamaged):
 			s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
-			st.damaged = key
+			st.doomed = append(st.doomed, key)
 		case !errors.Is(err, ErrNotFound):
 			return s.loadFailed(err)
 		}

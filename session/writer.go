@@ -18,6 +18,10 @@ import (
 // saved: the client has been told that instead.
 var errReplaced = errors.New("pillbox: session was not saved, so the response was replaced by an error")
 
+// errPanicked is what a request fails with whose commit panicked, in the store or
+// in Config.GenerateID.
+var errPanicked = errors.New("pillbox: save session: panic")
+
 // A responseWriter commits the session before the first byte of the response.
 type responseWriter struct {
 	http.ResponseWriter
@@ -30,13 +34,15 @@ type responseWriter struct {
 // handler's own response may be sent.
 func (w *responseWriter) begin() bool {
 	if !w.begun {
-		w.begun = true
-		w.failed = true // also if the commit panics
-		if err := w.session.commitResponse(); err != nil {
-			w.session.fail(err)
-		} else {
-			w.failed = false
-		}
+		w.begun, w.failed = true, true
+		err := errPanicked // unless the commit returns
+		defer func() {
+			if err != nil {
+				w.session.fail(err)
+			}
+		}()
+		err = w.session.commitResponse()
+		w.failed = err != nil
 	}
 	return !w.failed
 }
