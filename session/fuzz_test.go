@@ -119,8 +119,8 @@ func FuzzSplitObject(f *testing.F) {
 // nothing; a record that is written back keeps every field; and what was sealed
 // opens under its own key alone.
 func FuzzRecord(f *testing.F) {
-	clear := fuzzManager(f, Config{})
-	sealing := fuzzManager(f, Config{EncryptionKeys: [][]byte{[]byte("a key of the tests with 32 bytes")}, InsecureUnsealed: true})
+	clear := fuzzManager(f, Config{AbsoluteTimeout: -1})
+	sealing := fuzzManager(f, Config{AbsoluteTimeout: -1, EncryptionKeys: [][]byte{[]byte("a key of the tests with 32 bytes")}, InsecureUnsealed: true})
 	for _, seed := range []string{
 		`{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"}}`,
 		`{"cookie":{"originalMaxAge":60000,"expires":"2026-11-23T03:52:27.118Z","path":"/"},"user":"bob"}`,

@@ -163,10 +163,13 @@ func (m *Manager) slide(now time.Time) Slide {
 	return Slide{To: to, Before: to.Add(-m.config.TouchEvery)}
 }
 
+// noLimit is when a session ends that has no absolute limit.
+var noLimit = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
+
 // limit returns when the session ends whatever its use.
 func (m *Manager) limit(t meta) time.Time {
 	if m.config.AbsoluteTimeout == 0 {
-		return t.created.Add(maxTimeout * 10)
+		return noLimit
 	}
 	return t.created.Add(m.config.AbsoluteTimeout)
 }

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"store", "live", "doctor", "crossorigin"},
 	{"internal"}, // but everything above session may import it
 	{"medicine"},
-	{"cmd", "interop"},
+	{"cmd", "interop", "examples"},
 }
 
 // place returns the layer of a package and the unit that it belongs to: the
