@@ -84,9 +84,11 @@ func (k EventKind) level() slog.Level {
 	switch k {
 	case EventFailed:
 		return slog.LevelError
-	case EventDamaged, EventAmbiguous:
+	case EventDamaged:
 		return slog.LevelWarn
 	}
+	// The rest any client can bring about as often as it likes: louder, it
+	// would fill the log.
 	return slog.LevelDebug
 }
 

@@ -126,7 +126,7 @@ func (s *Session) load() error {
 	}
 	ids, looked := s.m.readCookies(s.r, st.room[:0])
 	switch {
-	case len(ids) > maxLive || looked > maxCandidates:
+	case len(ids) > maxLive || looked > maxCandidates && len(ids) > 0:
 		// Whoever can plant that many can hide the visitor's own among them.
 		for _, id := range ids {
 			st.doomed = append(st.doomed, s.m.key(id))
