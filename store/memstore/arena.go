@@ -26,7 +26,7 @@ type arena struct {
 	vacant []uint32 // the numbers of segments that were given back
 	open   int      // one more than the segment that is being filled, or 0
 	held   int      // bytes of all segments
-	dead   int      // bytes of gaps
+	dead   int      // bytes of gaps, what is short at the end of a segment not counted
 }
 
 type segment struct {
@@ -40,13 +40,12 @@ func (a *arena) at(s *slot) []byte { return a.segs[s.seg].buf[int(s.off)*unit:] 
 // alloc finds room for a record, and points the slot to it.
 func (a *arena) alloc(s *slot, room int) {
 	size := min(max(minSegment, 1<<bits.Len(uint(a.held/32))), maxSegment)
-	if room > size/8 {
+	if room > size/4 {
 		s.seg, s.off = a.add(room), 0
 		a.segs[s.seg].buf = a.segs[s.seg].buf[:room]
 		return
 	}
 	if a.open == 0 || a.segs[a.open-1].left() < room {
-		a.close()
 		a.open = int(a.add(size)) + 1
 	}
 	g := &a.segs[a.open-1]
@@ -70,16 +69,6 @@ func (a *arena) add(size int) uint32 {
 	return uint32(len(a.segs) - 1)
 }
 
-// close ends the filling of the open segment.
-func (a *arena) close() {
-	if a.open > 0 {
-		g := &a.segs[a.open-1]
-		g.dead += g.left()
-		a.dead += g.left()
-		a.open = 0
-	}
-}
-
 // free makes a gap of room that a record, or its end, took.
 func (a *arena) free(seg uint32, at, room int) {
 	g := &a.segs[seg]
@@ -92,7 +81,7 @@ func (a *arena) free(seg uint32, at, room int) {
 			a.dead -= g.dead
 			g.buf, g.dead = g.buf[:0], 0
 		}
-	case g.dead == cap(g.buf):
+	case g.dead == len(g.buf):
 		a.drop(seg)
 	}
 }
@@ -111,25 +100,21 @@ func (a *arena) wasteful() bool { return a.dead > a.held/5+minSegment/2 }
 
 // compact empties the segment with the most gaps, if there are too many.
 func (sh *shard) compact() {
+	if len(sh.segs) > 8 && len(sh.vacant) > len(sh.segs)/4*3 {
+		sh.renumberSegments()
+	}
 	if !sh.wasteful() {
 		return
 	}
-	worst, waste := -1, 0.0
+	worst, waste := 0, 0.0
 	for i := range sh.segs {
 		g := &sh.segs[i]
-		dead := g.dead
-		if i == sh.open-1 {
-			dead += g.left()
-		}
-		if w := float64(dead) / float64(cap(g.buf)); cap(g.buf) > 0 && w > waste && g.dead > 0 {
+		if w := float64(g.dead) / float64(cap(g.buf)); g.dead > 0 && w > waste {
 			worst, waste = i, w
 		}
 	}
-	if worst < 0 {
-		return
-	}
 	if worst == sh.open-1 {
-		sh.close()
+		sh.open = 0
 	}
 	buf := sh.segs[worst].buf
 	for len(buf) > 0 {
@@ -144,6 +129,25 @@ func (sh *shard) compact() {
 		copy(sh.at(s), buf[:room])
 		buf = buf[room:]
 	}
-	sh.segs[worst].dead, sh.dead = cap(sh.segs[worst].buf), sh.dead+cap(sh.segs[worst].buf)-sh.segs[worst].dead
 	sh.drop(uint32(worst))
+}
+
+// renumberSegments gives back the room of the list of segments, which many
+// may have left.
+func (sh *shard) renumberSegments() {
+	numbers := make([]uint32, len(sh.segs))
+	kept := make([]segment, 0, len(sh.segs)-len(sh.vacant))
+	for i, g := range sh.segs {
+		if cap(g.buf) > 0 {
+			numbers[i] = uint32(len(kept))
+			kept = append(kept, g)
+		}
+	}
+	for i := range sh.slots {
+		sh.slots[i].seg = numbers[sh.slots[i].seg]
+	}
+	if sh.open > 0 {
+		sh.open = int(numbers[sh.open-1]) + 1
+	}
+	sh.segs, sh.vacant = kept, nil
 }

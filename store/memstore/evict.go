@@ -11,7 +11,7 @@ import (
 // evictions is what there is to say about them.
 type evictions struct {
 	unsaid atomic.Int64 // since the last warning
-	warned atomic.Int64 // when that was, as slot.used; 0 if never
+	warned atomic.Int64 // one more than when that was, as slot.used; 0 if never
 }
 
 const warnEvery = time.Minute
@@ -147,8 +147,8 @@ func (s *Store) say(n int, now time.Time) {
 		s.options.OnEvict(n)
 	}
 	s.evicted.unsaid.Add(int64(n))
-	at, warned := s.since(now), s.evicted.warned.Load()
-	if warned != 0 && at-warned < int64(warnEvery) || !s.evicted.warned.CompareAndSwap(warned, max(at, 1)) {
+	at, warned := s.since(now)+1, s.evicted.warned.Load()
+	if warned != 0 && at-warned < int64(warnEvery) || !s.evicted.warned.CompareAndSwap(warned, at) {
 		return
 	}
 	s.options.Logger.Warn("pillbox: memory store is full: ended the sessions that went unused the longest",

@@ -49,15 +49,18 @@ var digits = func() (digits [256]uint8) {
 
 func pack(dst *[maxID]byte, id string) (size int, packed bool) {
 	rest := id
-	n := 0
+	var n int
+	var outside uint8
 	for len(rest) >= 4 {
 		a, b, c, d := digits[rest[0]], digits[rest[1]], digits[rest[2]], digits[rest[3]]
-		if a|b|c|d > 63 {
-			return copy(dst[:], id), false
-		}
-		dst[n], dst[n+1], dst[n+2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
+		outside |= a | b | c | d
+		to := dst[n : n+3 : maxID]
+		to[0], to[1], to[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
 		n += 3
 		rest = rest[4:]
+	}
+	if outside > 63 {
+		return copy(dst[:], id), false
 	}
 	return n + copy(dst[n:], rest), true
 }

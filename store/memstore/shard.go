@@ -82,7 +82,7 @@ func (sh *shard) findNumber(hash uint64, number uint64, now time.Time) int {
 	for p := low & mask; sh.index[p] != 0; p = (p + 1) & mask {
 		i := int(sh.index[p]&slotMask) - 1
 		s := &sh.slots[i]
-		if s.hash == low && s.owned() && binary.NativeEndian.Uint64(sh.at(s)[headerSize:]) == number {
+		if s.hash == low && s.owned() && sh.number(i) == number {
 			if s.live(now) {
 				return i
 			}
@@ -111,6 +111,15 @@ func (sh *shard) id(i int) string {
 	s := &sh.slots[i]
 	rec := sh.at(s)
 	return unpack(rec[s.idAt():s.dataAt()], int(s.id), s.packed())
+}
+
+// number returns the number of slot i, or 0 if its record has no owner.
+func (sh *shard) number(i int) uint64 {
+	s := &sh.slots[i]
+	if !s.owned() {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(sh.at(s)[headerSize:])
 }
 
 // data returns a copy of the data of slot i.

@@ -8,7 +8,8 @@ import (
 
 const (
 	sweepEvery    = time.Second            // between steps, as long as they keep up
-	sweepBehind   = time.Millisecond       // between steps that do not
+	sweepBehind   = time.Millisecond       // between steps that do not, or find much
+	sweepMuch     = 500                    // records that are much for a step
 	sweepBudget   = 200 * time.Microsecond // the length of a step
 	sweepLocked   = 64                     // slots that are looked at in one go
 	sweepOnCreate = 2                      // slots that a Create looks at
@@ -61,7 +62,7 @@ func (w *sweeper) stop() {
 func (s *Store) step() {
 	w := &s.sweeper
 	wait := sweepEvery
-	if !s.sweepShare(time.Now().Add(sweepBudget)) {
+	if removed, done := s.sweepShare(time.Now().Add(sweepBudget)); !done || removed >= sweepMuch {
 		wait = sweepBehind
 	}
 	w.mu.Lock()
@@ -80,8 +81,9 @@ func (s *Store) step() {
 }
 
 // sweepShare sweeps as many shards as a step has to for a round to take
-// sweepRound, and reports whether it was done before until.
-func (s *Store) sweepShare(until time.Time) bool {
+// sweepRound. It returns how many records it removed, and whether it was done
+// before until.
+func (s *Store) sweepShare(until time.Time) (removed int, done bool) {
 	w := &s.sweeper // the timer starts one step at a time
 	const steps = int(sweepRound / sweepEvery)
 	for range (shardCount + steps - 1) / steps {
@@ -89,11 +91,13 @@ func (s *Store) sweepShare(until time.Time) bool {
 		for more := true; more; {
 			now := time.Now()
 			if now.After(until) {
-				return false
+				return removed, false
 			}
+			var n int
 			sh.mu.Lock()
-			more = sh.sweep(sweepLocked, now)
+			n, more = sh.sweep(sweepLocked, now)
 			sh.mu.Unlock()
+			removed += n
 		}
 		w.shard = (w.shard + 1) % shardCount
 	}
@@ -102,7 +106,7 @@ func (s *Store) sweepShare(until time.Time) bool {
 		for more := true; more; {
 			now := time.Now()
 			if now.After(until) {
-				return false
+				return removed, false
 			}
 			u.mu.Lock()
 			more = u.sweep(s, sweepLocked, now)
@@ -110,22 +114,23 @@ func (s *Store) sweepShare(until time.Time) bool {
 		}
 		w.user = (w.user + 1) % userShardCount
 	}
-	return true
+	return removed, true
 }
 
-// sweep looks at the next n slots, removes dead records, and reports whether
-// there are more slots before the shard's end.
-func (sh *shard) sweep(n int, now time.Time) (more bool) {
+// sweep looks at the next n slots and removes dead records. It returns how
+// many, and whether there are more slots before the shard's end.
+func (sh *shard) sweep(n int, now time.Time) (removed int, more bool) {
 	for range n {
 		if sh.hand >= len(sh.slots) {
 			sh.hand = 0
-			return false
+			return removed, false
 		}
 		if sh.slots[sh.hand].live(now) {
 			sh.hand++
 		} else {
 			sh.remove(sh.hand) // another has this number now
+			removed++
 		}
 	}
-	return true
+	return removed, true
 }

@@ -32,13 +32,20 @@ type userShard struct {
 // an owner cost nothing, and a record that goes needs no other lock.
 type account struct {
 	user    string
-	at      int     // in userShard.list
 	entries []entry // oldest first, the dead among them
-	clean   int     // how many entries there were when the dead were last removed
-	swept   int     // the entry that is swept next
+	revoked *revocation
+	at      int32 // in userShard.list
+	clean   int32 // how many entries there were when the dead were last removed
+	swept   int32 // the entry that is swept next
+}
 
-	revoked time.Time // the latest moment that RevokeUser was given,
-	until   int64     // and until when it counts, in milliseconds since 1970
+// A revocation is the latest moment that RevokeUser was given, and until when
+// it counts.
+type revocation struct{ at, until time.Time }
+
+// refuses reports whether a sign-in that began at asOf is refused.
+func (r *revocation) refuses(asOf, now time.Time) bool {
+	return r != nil && now.Before(r.until) && !r.at.Before(asOf)
 }
 
 // An entry leads to a record.
@@ -52,7 +59,7 @@ func (s *Store) userShard(user string) *userShard {
 func (u *userShard) account(s *Store, user string) *account {
 	a := u.accounts[user]
 	if a == nil {
-		a = &account{user: user, at: len(u.list)}
+		a = &account{user: user, at: int32(len(u.list))}
 		u.accounts[user] = a
 		u.list = append(u.list, a)
 		u.peak = max(u.peak, len(u.list))
@@ -92,17 +99,17 @@ func (s *Store) live(e entry, now time.Time) bool {
 func (a *account) prune(s *Store, now time.Time) {
 	a.swept = 0
 	a.sweep(s, len(a.entries), now)
-	a.clean = len(a.entries)
+	a.clean = int32(len(a.entries))
 }
 
 // sweep is prune for the next n entries. It reports whether there are more.
 func (a *account) sweep(s *Store, n int, now time.Time) (more bool) {
-	from := min(a.swept, len(a.entries))
+	from := min(int(a.swept), len(a.entries))
 	to := min(from+n, len(a.entries))
 	kept := slices.DeleteFunc(a.entries[from:to], func(e entry) bool { return !s.live(e, now) })
-	a.swept = from + len(kept)
+	a.swept = int32(from + len(kept))
 	more = to < len(a.entries)
-	a.entries = slices.Delete(a.entries, a.swept, to)
+	a.entries = slices.Delete(a.entries, from+len(kept), to)
 	if !more {
 		a.swept = 0
 	}
@@ -126,7 +133,7 @@ func (u *userShard) sweep(s *Store, n int, now time.Time) (more bool) {
 		if a.sweep(s, before, now) {
 			continue
 		}
-		if len(a.entries) == 0 && a.until <= now.UnixMilli() {
+		if len(a.entries) == 0 && (a.revoked == nil || !now.Before(a.revoked.until)) {
 			u.drop(s, a)
 		} else {
 			u.hand++
@@ -162,17 +169,20 @@ func (s *Store) createOwned(k *key, rec session.Record, now time.Time) error {
 	defer u.mu.Unlock()
 	var victims []entry
 	if a := u.accounts[owner.User]; a != nil {
-		if now.UnixMilli() < a.until && !a.revoked.Before(owner.AsOf) {
+		if a.revoked.refuses(owner.AsOf, now) {
 			return session.ErrRevoked
 		}
-		if owner.Max > 0 || len(a.entries) > 2*a.clean+8 {
+		if owner.Max > 0 || len(a.entries) > 2*int(a.clean)+8 {
 			a.prune(s, now)
 		}
-		if over := len(a.entries) + 1 - owner.Max; owner.Max > 0 && over > 0 {
-			if owner.Reject {
-				return session.ErrTooManySessions
+		if owner.Max > 0 {
+			counted := s.counted(a, owner.Replaces)
+			if over := len(counted) + 1 - owner.Max; over > 0 {
+				if owner.Reject {
+					return session.ErrTooManySessions
+				}
+				victims = counted[:over]
 			}
-			victims = a.entries[:over]
 		}
 	}
 	hashes := []uint64{k.hash}
@@ -198,8 +208,37 @@ func (s *Store) createOwned(k *key, rec session.Record, now time.Time) error {
 		return err
 	}
 	a := u.account(s, owner.User)
-	a.entries = append(slices.Delete(a.entries, 0, len(victims)), entry{k.hash, number})
+	if len(victims) > 0 { // in the same order as in the account
+		a.entries = slices.DeleteFunc(a.entries, func(e entry) bool {
+			ended := len(victims) > 0 && e == victims[0]
+			if ended {
+				victims = victims[1:]
+			}
+			return ended
+		})
+	}
+	a.entries = append(a.entries, entry{k.hash, number})
 	return nil
+}
+
+// counted returns copies of the entries that count towards [session.Owner.Max]:
+// all but the one of the record that is about to be replaced.
+func (s *Store) counted(a *account, replaced string) []entry {
+	counted := slices.Clone(a.entries)
+	var k key
+	if replaced == "" || !k.set(s.seed, replaced) {
+		return counted
+	}
+	sh := &s.shards[k.shard()]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	i := sh.find(&k)
+	if i < 0 {
+		return counted
+	}
+	return slices.DeleteFunc(counted, func(e entry) bool {
+		return e == entry{k.hash, sh.number(i)}
+	})
 }
 
 // UserIDs implements [session.UserIndex].
@@ -242,15 +281,15 @@ func (s *Store) RevokeUser(ctx context.Context, user string, at time.Time, excep
 	defer u.mu.Unlock()
 	a := u.account(s, user)
 	n := s.revoke(a, except, now)
-	if a.until <= now.UnixMilli() || at.After(a.revoked) {
-		a.revoked = at
+	if r := a.revoked; r != nil && now.Before(r.until) && r.at.After(at) {
+		at = r.at
 	}
 	// A moment that is still to come counts for as long after it has.
 	from := now
-	if a.revoked.After(from) {
-		from = a.revoked
+	if at.After(from) {
+		from = at
 	}
-	a.until = milliseconds(from.Add(rememberRevoked))
+	a.revoked = &revocation{at, from.Add(rememberRevoked)}
 	s.sweeper.start(s)
 	return n, nil
 }
@@ -280,6 +319,6 @@ func (s *Store) revoke(a *account, except []string, now time.Time) int {
 			n++
 		}
 	}
-	a.entries, a.clean = slices.Clip(kept), len(kept)
+	a.entries, a.clean = slices.Clone(kept), int32(len(kept))
 	return n
 }
