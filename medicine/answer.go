@@ -1,6 +1,7 @@
 package medicine
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -65,7 +66,15 @@ func onlyMethods(allow string) http.HandlerFunc {
 	}
 }
 
+// writeJSON answers byte for byte as Express does, so with no line break at the
+// end and with < > & as they are.
 func writeJSON(w http.ResponseWriter, status int, v any) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err) // of our own types only, and of JSON that was valid before
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -73,8 +82,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 		h.Set("Cache-Control", "no-store")
 	}
 	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
 	// The status has gone out; a client that left is nobody to tell.
-	_ = enc.Encode(v)
+	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }

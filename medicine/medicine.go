@@ -60,7 +60,7 @@ func New(config Config) (*App, error) {
 
 func (a *App) routes() {
 	a.mux.HandleFunc("GET /employees", employees)
-	a.mux.HandleFunc("GET /pills", listPills)
+	a.mux.HandleFunc("GET /pills", a.listPills)
 	a.mux.HandleFunc("POST /pills", addPill)
 	a.mux.HandleFunc("DELETE /pills", clearPills)
 	a.mux.HandleFunc("DELETE /pills/{at}", removePill)

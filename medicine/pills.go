@@ -24,11 +24,32 @@ const (
 	maxBody = 100 << 10
 
 	maxName = 100 // characters
+
+	// maxDepth is how deep the objects and lists of a pill may nest. JSON
+	// parsers have bounds of their own, and a pill has to stay below them
+	// wherever it is put into a larger value.
+	maxDepth = 100
 )
 
-func listPills(w http.ResponseWriter, r *http.Request) {
-	list, err := pills.Get(session.From(r.Context()))
+func (a *App) listPills(w http.ResponseWriter, r *http.Request) {
+	s := session.From(r.Context())
+	list, err := pills.Get(s)
+	if err == nil && list == nil && a.beginsSession(r) {
+		err = pills.Set(s, []json.RawMessage{})
+	}
 	answerPills(w, r, list, err)
+}
+
+// beginsSession reports whether a new visitor's session begins with the list
+// rather than with the first pill.
+//
+// The application's own pages send the first pill of a visitor alone. Clients on
+// other origins do not: the original Medicine sends one for each click and waits
+// for none, and nothing ties requests without a cookie together, so that ten
+// fast clicks would begin ten sessions. They do ask for the list first, and its
+// answer can bring the cookie that ties them. From another site it could not.
+func (a *App) beginsSession(r *http.Request) bool {
+	return a.guard.Trusts(r.Header.Get("Origin")) && r.Header.Get("Sec-Fetch-Site") != "cross-site"
 }
 
 func addPill(w http.ResponseWriter, r *http.Request) {
@@ -86,8 +107,10 @@ func removePill(w http.ResponseWriter, r *http.Request) {
 // findPill returns the last index up to at that has a pill of this name, or -1.
 func findPill(list []json.RawMessage, at int, name string) int {
 	for i := min(at, len(list)-1); i >= 0; i-- {
-		var pill struct{ Name string }
-		if json.Unmarshal(list[i], &pill) == nil && pill.Name == name {
+		// Not a struct: that would take "NAME" for "name".
+		var pill map[string]json.RawMessage
+		var text *string
+		if json.Unmarshal(list[i], &pill) == nil && json.Unmarshal(pill["name"], &text) == nil && text != nil && *text == name {
 			return i
 		}
 	}
@@ -117,6 +140,9 @@ func readPill(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
 	case len(body) == 0:
 		return nil, &problem{http.StatusBadRequest, "body_missing", `Send a pill as JSON, such as {"name":"Ibuprofen"}.`}
 	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, &problem{http.StatusUnsupportedMediaType, "encoded", "Send the pill without Content-Encoding."}
+	}
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, &problem{http.StatusUnsupportedMediaType, "not_json", "Send the pill with Content-Type: application/json, in UTF-8."}
 	}
@@ -127,6 +153,9 @@ func readPill(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
 	}
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
 		return nil, &problem{http.StatusBadRequest, "not_an_object", `A pill is a JSON object, such as {"name":"Ibuprofen"}.`}
+	}
+	if depth(pill.Bytes()) > maxDepth {
+		return nil, &problem{http.StatusBadRequest, "too_deep", fmt.Sprintf("A pill has at most %d levels of objects and lists.", maxDepth)}
 	}
 	if raw, ok := members["name"]; ok {
 		var name any
@@ -139,6 +168,26 @@ func readPill(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
 		}
 	}
 	return pill.Bytes(), nil
+}
+
+// depth returns how deep the objects and lists in a valid JSON text nest.
+func depth(text []byte) int {
+	deepest, at, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			at++
+			deepest = max(deepest, at)
+		case c == '}' || c == ']':
+			at--
+		}
+	}
+	return deepest
 }
 
 func isJSON(contentType string) bool {
