@@ -62,9 +62,9 @@ var texts = [statements]string{
 	revoke: "INSERT INTO revocations (owner, at, until) VALUES (?1, ?2, ?3) ON CONFLICT (owner)" +
 		" DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
 
-	ownedCount: "SELECT count(*) FROM sessions WHERE owner = ?1 AND deadline > ?2",
+	ownedCount: "SELECT count(*) FROM sessions WHERE owner = ?1 AND deadline > ?2 AND id <> ?3",
 	evict: "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE owner = ?1 AND deadline > ?2" +
-		" ORDER BY seq LIMIT ?3)",
+		" AND id <> ?3 ORDER BY seq LIMIT ?4)",
 	owned:     "SELECT id FROM sessions WHERE owner = ?1 AND deadline > ?2 ORDER BY seq",
 	ownedAll:  "SELECT seq, id, deadline FROM sessions WHERE owner = ?1",
 	removeSeq: "DELETE FROM sessions WHERE seq = ?1",

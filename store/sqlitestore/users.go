@@ -47,6 +47,9 @@ func createRecord(c *conn, id string, rec session.Record, now int64) error {
 	var owner any
 	if rec.Owner.User != "" {
 		owner = []byte(rec.Owner.User)
+		if rec.Owner.Replaces == id {
+			rec.Owner.Replaces = "" // what is there is dead, or in the way
+		}
 		if err := admit(c, id, rec.Owner, now); err != nil {
 			return err
 		}
@@ -62,10 +65,10 @@ func createRecord(c *conn, id string, rec session.Record, now int64) error {
 		return session.ErrExists
 	}
 	if owner != nil && rec.Owner.Max > 0 {
-		live, err := number(context.Background(), c, ownedCount, owner, now)
+		live, err := number(context.Background(), c, ownedCount, owner, now, rec.Owner.Replaces)
 		if err == nil && live > int64(rec.Owner.Max) {
 			// The new record is the last in the order of creation.
-			_, err = c.exec(evict, owner, now, live-int64(rec.Owner.Max))
+			_, err = c.exec(evict, owner, now, rec.Owner.Replaces, live-int64(rec.Owner.Max))
 		}
 		return err
 	}
@@ -87,7 +90,7 @@ func admit(c *conn, id string, owner session.Owner, now int64) error {
 	if err := lives(c, id, now, session.ErrExists); err != session.ErrNotFound {
 		return err
 	}
-	live, err := number(context.Background(), c, ownedCount, user, now)
+	live, err := number(context.Background(), c, ownedCount, user, now, owner.Replaces)
 	if err == nil && live >= int64(owner.Max) {
 		err = session.ErrTooManySessions
 	}
