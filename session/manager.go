@@ -13,7 +13,7 @@ import (
 // A Manager gives requests their sessions. Make one with [New]; it is safe for
 // concurrent use, and has nothing to close.
 type Manager struct {
-	config    Config // with its defaults filled in
+	config    *Config // with its defaults filled in; behind a pointer, where fmt does not look
 	store     Store
 	signer    *signer
 	sealer    *sealer // nil: data is stored in the clear
@@ -39,7 +39,7 @@ func New(config Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		config: config,
+		config: &config,
 		store:  config.Store,
 		signer: newSigner(config.Secrets),
 		idle:   config.idle(),
@@ -77,6 +77,9 @@ type exchange struct {
 	writer  responseWriter
 	vary    [1]string // the header's value, without an allocation of its own
 }
+
+// Format implements [fmt.Formatter]: a request's context gets into log lines.
+func (x *exchange) Format(f fmt.State, _ rune) { fmt.Fprint(f, "session.exchange{…}") }
 
 // Value finds the exchange's session.
 func (x *exchange) Value(key any) any {

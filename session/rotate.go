@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Regenerate gives the visitor an empty session under a new id and ends the old
@@ -29,7 +30,7 @@ func (s *Session) Renew() error {
 }
 
 // SignIn makes user the session's user, under a new id. user is the
-// application's lasting name for the account, of 1 to 255 bytes. What the
+// application's lasting name for the account, of 1 to 255 bytes of UTF-8. What the
 // visitor collected before is kept, unless another user was signed in: then the
 // session begins empty. Idle and absolute limits begin anew.
 //
@@ -38,8 +39,8 @@ func (s *Session) Renew() error {
 // handler that does both, such as one that changes a password, signs in first:
 // SignIn, Save, then [Manager.RevokeUser] but for this session's public id.
 func (s *Session) SignIn(user string) error {
-	if user == "" || len(user) > 255 {
-		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255", len(user))
+	if user == "" || len(user) > 255 || !utf8.ValidString(user) {
+		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255 of UTF-8", len(user))
 	}
 	return s.plan("sign in", func(st *state) {
 		other := st.rec != nil && st.rec.meta.user != "" && st.rec.meta.user != user

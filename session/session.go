@@ -165,6 +165,12 @@ func (s *Session) find(id string, now time.Time, slide Slide) error {
 	st := s.st
 	key := s.m.key(id)
 	err := s.fetch(&st.first, key, now, slide)
+	if err == nil && !st.first.meta.moved.IsZero() {
+		// A renewed session is good for as long as its heir lives.
+		ctx := s.call(&st.reading, false, now)
+		defer ctx.release()
+		_, _, err = s.m.follow(ctx, key, &st.first)
+	}
 	switch {
 	case err == nil:
 		err = s.adopt(id, key, &st.first, now)
