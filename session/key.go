@@ -95,6 +95,11 @@ func (k Key[T]) encode(v T) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pillbox: encode session key %q: %w", string(k), err)
 	}
+	// What is nested so deeply that it could not be read back would take the
+	// whole session with it. It has at least as many bytes as levels.
+	if len(raw) > maxDepth && (&scanner{text: raw}).value(1) != nil {
+		return nil, fmt.Errorf("pillbox: encode session key %q: nested more than %d levels deep: %w", string(k), maxDepth, ErrTooLarge)
+	}
 	return raw, nil
 }
 
