@@ -125,3 +125,92 @@ func TestFullFileSystem(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Open says at once that it cannot write, rather than the first sign-in.
+func TestReadOnly(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		file, dir os.FileMode
+	}{
+		{"the file", 0o444, 0o777},
+		{"the directory", 0o666, 0o555},
+		{"both", 0o444, 0o555},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(publicDir(t), "sessions.db")
+			used(t, path)
+			if err := os.Chmod(path, test.file); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Dir(path), test.dir); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.Chmod(filepath.Dir(path), 0o777) })
+			said := openWithoutPrivileges(t, path)
+			if !strings.Contains(said, "pillbox: sqlite open "+path+": ") || !strings.Contains(said, "is missing or cannot be written") {
+				t.Errorf("Open = %q; want an error that names the path and says that it cannot be written", said)
+			}
+		})
+	}
+}
+
+// publicDir returns a directory that every account may enter.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// openWithoutPrivileges opens path in another process, as an account to which
+// modes apply, and returns what it says.
+func openWithoutPrivileges(t *testing.T, path string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	if os.Geteuid() == 0 {
+		// The account may lack access to where go test has put the binary,
+		// and to the directories of this test.
+		binary, err := os.ReadFile(os.Args[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Path = filepath.Join(publicDir(t), "test")
+		if err := os.WriteFile(cmd.Path, binary, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	cmd.Env = append(os.Environ(), childVar+"=open\n"+path)
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if err := cmd.Run(); err == nil {
+		t.Error("Open = nil; want an error")
+	} else if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// A database that is damaged under a running store makes it fail, not answer
+// that there is no session.
+func TestDamagedMeanwhile(t *testing.T) {
+	path := temp(t)
+	used(t, path)
+	s := open(t, path)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(make([]byte, 30*4096), 4096); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Load(t.Context(), "1", session.Slide{})
+	checkError(t, err, sqlite3.SQLITE_CORRUPT, path)
+	checkError(t, s.Delete(t.Context(), "1", nil), sqlite3.SQLITE_CORRUPT, path)
+}
