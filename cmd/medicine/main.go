@@ -31,6 +31,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 	store, err := storeurl.Open(ctx, opts.store, logger)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: choose another store with -store or SESSION_STORE", err)
 	}
 	defer func() {
 		if err := store.Close(); err != nil {
@@ -78,12 +79,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		StoreName: store.Name,
 	})
 	if err != nil {
-		return err
+		return opts.explain(err)
 	}
 
 	listener, err := net.Listen("tcp", opts.addr)
 	if err != nil {
-		return fmt.Errorf("listen: %w: choose another address with -addr or PORT", err)
+		return fmt.Errorf("%w: choose another address with -addr or PORT", err)
 	}
 	server := &http.Server{
 		Handler:           app.Handler(),

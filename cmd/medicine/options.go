@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pillboxgo/pillbox/crossorigin"
 	"github.com/pillboxgo/pillbox/session"
 )
 
@@ -54,8 +56,8 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	flags.StringVar(&o.cookieName, "cookie-name", "", "`name` of the session cookie; connect.sid for sharing with Express (default __Host-session)")
 	flags.BoolVar(&o.insecure, "insecure-cookie", false,
 		"send the cookie without Secure, for plain HTTP from other machines: whoever listens can take over sessions")
-	flags.DurationVar(&o.idle, "idle", 0, "end a session after this long without use; negative: never (default 30m)")
-	flags.DurationVar(&o.absolute, "absolute", 0, "end a session after this long whatever its use; negative: never (default 24h)")
+	flags.Func("idle", "end a session after this `time` without use; negative: never (default 30m)", duration(&o.idle))
+	flags.Func("absolute", "end a session after this `time` whatever its use; negative: never (default 24h)", duration(&o.absolute))
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "Usage: medicine [flags]\n\nServes the Medicine application.\n"+
 			"SESSION_SECRET holds the secrets that sign cookies, separated by commas, the newest first;\n"+
@@ -68,11 +70,24 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q: medicine takes flags only, see -help", flags.Arg(0))
 	}
+	if o.insecure && (strings.HasPrefix(o.cookieName, "__Host-") || strings.HasPrefix(o.cookieName, "__Secure-")) {
+		return options{}, fmt.Errorf("-insecure-cookie and -cookie-name %s contradict each other: browsers drop a cookie of this name without Secure; choose another name", o.cookieName)
+	}
 	if origins != "none" {
 		o.origins = list(origins)
 	}
 	o.proxies = list(proxies)
 	return o, nil
+}
+
+// duration returns what sets d by a flag.
+func duration(d *time.Duration) func(string) error {
+	return func(s string) (err error) {
+		if *d, err = time.ParseDuration(s); err != nil {
+			return errors.New("want a time with its unit, such as 90s, 30m or 12h")
+		}
+		return nil
+	}
 }
 
 // list splits a comma-separated list and drops the space around its entries.
@@ -91,4 +106,42 @@ func (o *options) secure() session.SecurePolicy {
 		return session.InsecurePlainHTTP
 	}
 	return session.SecureAlways
+}
+
+// explain turns each error about a field of the configuration into one about the
+// flag or the variable that the field was set by.
+func (o *options) explain(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, err := range joined.Unwrap() {
+			all = append(all, o.explain(err))
+		}
+		return errors.Join(all...)
+	}
+	var field, reason string
+	var ofSession *session.ConfigError
+	var ofOrigins *crossorigin.ConfigError
+	switch {
+	case errors.As(err, &ofSession):
+		field, reason = ofSession.Field, ofSession.Reason
+	case errors.As(err, &ofOrigins):
+		field, _, _ = strings.Cut(ofOrigins.Field, "[")
+		reason = ofOrigins.Reason
+	}
+	if field == "Secrets" && o.secret == "" {
+		return fmt.Errorf("%s %s", secretFile, reason)
+	}
+	if by, ok := setBy[field]; ok {
+		return fmt.Errorf("%s %s", by, reason)
+	}
+	return err
+}
+
+var setBy = map[string]string{
+	"AbsoluteTimeout": "-absolute",
+	"Cookie.Name":     "-cookie-name",
+	"IdleTimeout":     "-idle",
+	"Origins":         "-origins (or CORS_ORIGINS)",
+	"Secrets":         "SESSION_SECRET",
+	"TrustedProxies":  "-trusted-proxies (or TRUSTED_PROXIES)",
 }

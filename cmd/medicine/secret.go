@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -17,7 +18,11 @@ const secretFile = "medicine.secret"
 // which is made the first time.
 func (o *options) secrets(dir string) ([]string, error) {
 	if o.secret != "" {
-		return strings.Split(o.secret, ","), nil
+		all := strings.Split(o.secret, ",")
+		for i := range all {
+			all[i] = strings.TrimSpace(all[i])
+		}
+		return all, nil // an empty one among them is refused later
 	}
 	path := filepath.Join(dir, secretFile)
 	secret, err := readSecret(path)
@@ -38,7 +43,8 @@ func readSecret(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	// Windows has no such modes, and reports that everybody may read.
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return "", fmt.Errorf("%s can be read by others (mode %04o): run chmod 600 %s, or remove it to sign everybody out and start anew", path, mode, path)
 	}
 	text, err := os.ReadFile(path)
