@@ -172,11 +172,14 @@ func (s *Store) createOwned(k *key, rec session.Record, now time.Time) error {
 		if a.revoked.refuses(owner.AsOf, now) {
 			return session.ErrRevoked
 		}
+		// This goes before the dead are removed: a record that is deleted
+		// in between must not count as one that nobody replaces.
+		replaced := s.entryOf(owner.Replaces)
 		if owner.Max > 0 || len(a.entries) > 2*int(a.clean)+8 {
 			a.prune(s, now)
 		}
 		if owner.Max > 0 {
-			counted := s.counted(a, owner.Replaces)
+			counted := slices.DeleteFunc(slices.Clone(a.entries), func(e entry) bool { return e == replaced })
 			if over := len(counted) + 1 - owner.Max; over > 0 {
 				if owner.Reject {
 					return session.ErrTooManySessions
@@ -221,24 +224,20 @@ func (s *Store) createOwned(k *key, rec session.Record, now time.Time) error {
 	return nil
 }
 
-// counted returns copies of the entries that count towards [session.Owner.Max]:
-// all but the one of the record that is about to be replaced.
-func (s *Store) counted(a *account, replaced string) []entry {
-	counted := slices.Clone(a.entries)
+// entryOf returns the entry of the record under id, or one that no account has.
+func (s *Store) entryOf(id string) entry {
 	var k key
-	if replaced == "" || !k.set(s.seed, replaced) {
-		return counted
+	if !k.set(s.seed, id) {
+		return entry{}
 	}
 	sh := &s.shards[k.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	i := sh.find(&k)
 	if i < 0 {
-		return counted
+		return entry{}
 	}
-	return slices.DeleteFunc(counted, func(e entry) bool {
-		return e == entry{k.hash, sh.number(i)}
-	})
+	return entry{k.hash, sh.number(i)}
 }
 
 // UserIDs implements [session.UserIndex].

@@ -2,7 +2,11 @@ package memstore_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,5 +56,47 @@ func TestReplaces(t *testing.T) {
 				t.Errorf("there are %d entries; want %d", n, len(c.want)+1)
 			}
 		})
+	}
+}
+
+// A record that is deleted while another one replaces it counts neither before
+// nor after, and not in between either: with room for both, nothing ends.
+func TestReplacedIsDeletedMeanwhile(t *testing.T) {
+	const bound, rounds = 1000, 200 // the more records, the longer it takes to count
+	s := memstore.New(memstore.Options{})
+	defer s.Close()
+	create := func(i int, replaces string) {
+		err := s.Create(t.Context(), fmt.Sprint("id", i), session.Record{
+			Data: small("a"), Deadline: time.Now().Add(time.Hour),
+			Owner: session.Owner{User: "alice", AsOf: time.Now(), Max: bound, Replaces: replaces},
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range bound {
+		create(i, "")
+	}
+	for i := range rounds {
+		old := fmt.Sprint("id", 1+i) // the oldest but one, which is to stay
+		var begun atomic.Bool
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			begun.Store(true)
+			create(bound+i, old)
+		})
+		for !begun.Load() {
+			runtime.Gosched()
+		}
+		for range rand.N(20_000) {
+			begun.Load() // take some time
+		}
+		if err := s.Delete(t.Context(), old, nil); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if n, err := s.Count(t.Context()); n != bound || err != nil {
+			t.Fatalf("round %d: Count = %d, %v; want %d", i, n, err, bound)
+		}
 	}
 }
