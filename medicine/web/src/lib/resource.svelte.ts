@@ -31,11 +31,12 @@ export type SessionInfo =
       /** A name for the session that cannot be turned into its cookie. */
       readonly publicId: string;
       readonly created: string;
-      readonly idleDeadline: string | null;
-      readonly absoluteDeadline: string | null;
+      /** Absent or null: there is no such limit. */
+      readonly idleDeadline?: string | null;
+      readonly absoluteDeadline?: string | null;
       /** The kind of store: "sqlite", "memory" and so on. */
       readonly store: string;
-      readonly bytes: number;
+      readonly bytes?: number;
     };
 
 export const employees = new Resource(() => fetchPublic<string[]>("/employees"));
