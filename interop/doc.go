@@ -1,0 +1,4 @@
+// Package interop runs Pillbox beside a real Express application, with the
+// express-session, cookie-signature and cookie that npm has, and compares what
+// the two do and store. It has tests only.
+package interop
