@@ -13,6 +13,26 @@ import (
 	"github.com/pillboxgo/pillbox/store/memstore"
 )
 
+// Measured with Go 1.26 on two cores of an AMD EPYC that were shared with other
+// work: the least of many short runs, as
+//
+//	GOGC=1000 go test -run=- -bench=. -benchtime=2000x -count=300 ./store/memstore
+//
+// gives it. About 55 ns of each are for asking what time it is.
+//
+//	Load, of 1 session             127 ns   1 allocation, the data
+//	Load, of 1000                  147 ns   1
+//	Load, of a million             508 ns   1, and misses of the cache
+//	Load, on both cores            163 ns   1, per core
+//	Update, same length            152 ns   0
+//	Update, another length         167 ns   0
+//	Create and Delete              372 ns   2
+//	Create in a full store         4.2 µs   1
+//	memory of a million            141 B/session
+//
+// A Load that also waits for the garbage collector of a small heap takes twice
+// as long; that is the price of the one allocation.
+
 // small is a session as applications have by the million.
 func small(pill string) []byte {
 	return fmt.Appendf(nil, `{"cookie":{"originalMaxAge":null,"expires":null,"secure":true,"httpOnly":true,"path":"/","sameSite":"lax"},`+

@@ -3,12 +3,9 @@ package memstore
 import (
 	"container/heap"
 	"context"
-	"hash/maphash"
 	"slices"
 	"time"
 )
-
-func hashString(seed maphash.Seed, s string) uint64 { return maphash.String(seed, s) }
 
 // List implements [session.Lister]. It goes through the shards, and through
 // each in the order of ids, which no change to other records disturbs. The

@@ -28,6 +28,8 @@ func (k *key) set(seed maphash.Seed, id string) bool {
 	return true
 }
 
+func hashString(seed maphash.Seed, s string) uint64 { return maphash.String(seed, s) }
+
 // shard returns the number of the shard that the key belongs to. It uses other
 // bits of the hash than the shard's own index does.
 func (k *key) shard() int { return shardOf(k.hash) }

@@ -160,6 +160,10 @@ func TestAccountsGiveBack(t *testing.T) {
 		if left := heapInUse() - before; !raceEnabled && left > 1_000_000 {
 			t.Errorf("%d bytes are left after all records have died", left)
 		}
+		if raceEnabled {
+			t.Log("the race detector is too slow for a day of sweeping: the end of a revocation is not looked at")
+			return
+		}
 		time.Sleep(21*time.Hour - time.Millisecond) // 24 hours after the revocation
 		rec := session.Record{Data: small("a"), Deadline: time.Now().Add(time.Minute), Owner: session.Owner{User: "revoked", AsOf: at}}
 		if err := s.Create(ctx, "id", rec); err != session.ErrRevoked {
