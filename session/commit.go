@@ -129,16 +129,19 @@ func (s *Session) createFrom(old *record) (id, key string, rec *record, err erro
 }
 
 // abandon deletes a record whose id nobody has learnt. Its deadline is the
-// safety net where that fails. It does not stop at the request's own deadline,
-// which may be what has gone wrong.
+// safety net where that fails.
 func (s *Session) abandon(key string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), abandonTime)
+	ctx, cancel := s.aftermath()
 	defer cancel()
 	_ = s.m.store.Delete(ctx, key, nil)
 }
 
-// abandonTime is how long a request that has failed already may take for that.
-const abandonTime = time.Second
+// aftermath returns the context for the last call of a request that has failed
+// already. It does not stop at the request's own deadline, which may be what has
+// gone wrong.
+func (s *Session) aftermath() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
+}
 
 // replace makes a new session the request's own, and ends what it replaces.
 func (s *Session) replace(id, key string, rec *record) {

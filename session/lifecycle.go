@@ -166,17 +166,21 @@ func (s *Session) end(verb string) error {
 		defer ctx.release()
 		err = s.m.terminate(ctx, st.key, st.rec)
 	}
+	if err == nil && st.rec != nil {
+		s.m.emit(s.ctx, st.key, Event{Kind: EventDestroyed, User: st.rec.meta.user})
+	}
 	for _, key := range others {
-		if err == nil {
-			err = s.delete(key, nil)
+		if err != nil {
+			break
+		}
+		if err = s.delete(key, nil); err == nil {
+			s.m.emit(s.ctx, key, Event{Kind: EventDestroyed})
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("pillbox: %s session: %w", verb, err)
 	}
-	if st.rec != nil {
-		s.m.emit(s.ctx, st.key, Event{Kind: EventDestroyed, User: st.rec.meta.user})
-	}
-	*st = state{loaded: true, clearCookie: st.clearCookie || st.rec != nil || len(others) > 0}
+	// A new state, since the store may still look at the contexts in the old.
+	s.st = &state{loaded: true, clearCookie: st.clearCookie || st.rec != nil || len(others) > 0}
 	return nil
 }

@@ -135,11 +135,16 @@ func (s *Session) choose(ids []string) error {
 func (s *Session) adopt(id, key string, rec *record, now time.Time) error {
 	st := s.st
 	st.id, st.key, st.rec, st.loadedAt = id, key, rec, now
-	idle := now.Add(s.m.window(rec.maxAge))
+	window := s.m.window(rec.maxAge)
+	idle := now.Add(window)
 	if st.readOnly = !rec.meta.moved.IsZero(); st.readOnly {
 		idle = rec.meta.moved
 	}
-	if rec.deadline.After(idle.Add(time.Millisecond)) {
+	rounding := time.Second // of stores that keep whole seconds
+	if window < s.m.idle || st.readOnly {
+		rounding = time.Millisecond // the Slide did more than that
+	}
+	if rec.deadline.After(idle.Add(rounding)) {
 		// This session lives for a shorter time than the row was given. Put
 		// that right before anything can keep the request from its commit.
 		if err := s.shorten(idle); err != nil {

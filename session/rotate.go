@@ -123,7 +123,7 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 	for attempt := 0; ; attempt++ {
 		now := time.Now()
 		err := s.endOld(now, key)
-		if err == nil {
+		if err == nil || s.retired(err, key) {
 			return rec, nil
 		}
 		if errors.Is(err, ErrConflict) {
@@ -155,6 +155,20 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 			return rec, nil
 		}
 	}
+}
+
+// retired reports whether the old session has been ended in favour of heir though
+// the store answered with err: a timeout, or a lost answer, says nothing about
+// what was done.
+func (s *Session) retired(err error, heir string) bool {
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return false
+	}
+	ctx, cancel := s.aftermath()
+	defer cancel()
+	rec := new(record)
+	err = s.m.fetch(ctx, rec, s.st.key, time.Now(), Slide{})
+	return errors.Is(err, ErrNotFound) || err == nil && rec.meta.heir == heir
 }
 
 // endOld ends the session that is being replaced by heir, if it is still what
