@@ -303,3 +303,22 @@ func TestExpressCookieBetterConfigWinsOverStored(t *testing.T) {
 		t.Errorf("Set-Cookie %q; want the attributes %q", r.cookies(), want)
 	}
 }
+
+// Stores with the layouts of Express keep deadlines in whole seconds, rounded
+// up, and other machines' clocks run a little ahead. Neither is a reason to
+// write a session that is only read.
+func TestExpressRowsInWholeSecondsAreNotRewritten(t *testing.T) {
+	for _, maxAge := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newExpressApp(t, func(c *session.Config) { c.Cookie.MaxAge = maxAge })
+			time.Sleep(time.Millisecond)
+			cookie, id := a.begin()
+			a.store.keep(id, a.store.text(id), time.Until(a.store.deadline(id).Truncate(time.Second).Add(time.Second)))
+			for range 10 {
+				if r := a.get(cookie, a.look); r.calls != "load" {
+					t.Errorf("maxAge %v: a read costs %q; want one load", maxAge, r.calls)
+				}
+			}
+		})
+	}
+}
