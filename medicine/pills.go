@@ -107,14 +107,23 @@ func removePill(w http.ResponseWriter, r *http.Request) {
 // findPill returns the last index up to at that has a pill of this name, or -1.
 func findPill(list []json.RawMessage, at int, name string) int {
 	for i := min(at, len(list)-1); i >= 0; i-- {
-		// Not a struct: that would take "NAME" for "name".
-		var pill map[string]json.RawMessage
-		var text *string
-		if json.Unmarshal(list[i], &pill) == nil && json.Unmarshal(pill["name"], &text) == nil && text != nil && *text == name {
+		if pillName(list[i]) == name {
 			return i
 		}
 	}
 	return -1
+}
+
+// pillName returns the name of a pill, or "" where it has none: other clients of
+// a shared session may leave anything in the list.
+func pillName(pill json.RawMessage) string {
+	// Not a struct: that would take "NAME" for "name".
+	var members map[string]json.RawMessage
+	var name string
+	if json.Unmarshal(pill, &members) != nil || json.Unmarshal(members["name"], &name) != nil {
+		return ""
+	}
+	return name
 }
 
 func answerPills(w http.ResponseWriter, r *http.Request, list []json.RawMessage, err error) {

@@ -272,3 +272,13 @@ func TestFullSession(t *testing.T) {
 	v.do("DELETE", "/pills/1?name=big", "").want(t, "DELETE of a large pill", 200, `{"data":[`+pill+`,{"name":"small"}]}`)
 	v.add(pill).want(t, "POST into the room", 200, `{"data":[`+pill+`,{"name":"small"},`+pill+`]}`)
 }
+
+// A pill without a name came from another client, and can be removed all the same.
+func TestRemovePillWithoutName(t *testing.T) {
+	v := serve(t).visitor(t)
+	for _, body := range []string{`{"name":"Ibuprofen"}`, `{}`, `{"dose":7}`} {
+		v.do("POST", "/pills", body, "Content-Type", "application/json")
+	}
+	v.do("DELETE", "/pills/2?name=", "").want(t, "removing the last pill without a name", 200, `{"data":[{"name":"Ibuprofen"},{}]}`)
+	v.do("DELETE", "/pills/2?name=", "").want(t, "removing the other", 200, `{"data":[{"name":"Ibuprofen"}]}`)
+}

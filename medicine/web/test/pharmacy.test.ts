@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../src/lib/api.js";
-import { group, nameProblem, Pharmacy } from "../src/lib/pharmacy.svelte.js";
+import { group, nameProblem, Pharmacy, type Pill } from "../src/lib/pharmacy.svelte.js";
 import { json, later, settled } from "./support.js";
 
 const pills = (...names: string[]) => names.map((name) => ({ name }));
@@ -235,6 +235,14 @@ describe("a name", () => {
     expect(nameProblem(` ${"💊".repeat(100)} `)).toBe("");
     expect(nameProblem("💊".repeat(101))).toContain("101");
     expect(nameProblem(" \t ")).not.toBe("");
+  });
+
+  it("gathers what has no name under an empty one", () => {
+    const odd = [null, { name: "A" }, {}, { name: 7 }, "x"] as unknown as Pill[];
+    expect(group(odd)).toEqual([
+      { name: "", count: 4, last: 4 },
+      { name: "A", count: 1, last: 1 },
+    ]);
   });
 
   it("may be one that objects have by themselves", () => {

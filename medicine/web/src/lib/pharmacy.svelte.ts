@@ -121,10 +121,16 @@ export class Pharmacy {
   }
 }
 
-/** Gathers the pills of one name, in the order in which each name came first. */
-export function group(pills: readonly Pill[]): Group[] {
+/**
+ * Gathers the pills of one name, in the order in which each name came first. A pill that another client left without a
+ * name, or that is no object, has the name "".
+ */
+export function group(pills: readonly (Pill | null)[]): Group[] {
   const groups = new Map<string, Group>();
-  pills.forEach(({ name }, last) => groups.set(name, { name, count: (groups.get(name)?.count ?? 0) + 1, last }));
+  pills.forEach((pill, last) => {
+    const name = typeof pill?.name === "string" ? pill.name : "";
+    groups.set(name, { name, count: (groups.get(name)?.count ?? 0) + 1, last });
+  });
   return [...groups.values()];
 }
 
