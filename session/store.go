@@ -23,7 +23,7 @@ import (
 //
 // The id is an opaque string of 1 to 128 visible ASCII characters. Methods are
 // safe for concurrent use, return promptly once ctx is done (with an error that
-// wraps ctx.Err() and without having done half of their work), and return
+// wraps ctx.Err(); the work is then done or not done, never half), and return
 // errors that name neither the id nor the data. An unexpected error is never
 // turned into [ErrNotFound]: a store that cannot tell must say so.
 //
@@ -76,8 +76,8 @@ type Store interface {
 
 // A Record is what a [Store] keeps under an id.
 type Record struct {
-	// Data is the session as JSON, or sealed. It is opaque to the store,
-	// and holds at least one byte. A store keeps at least 256 KiB, and says
+	// Data is a JSON object in UTF-8. It is opaque to the store, and holds
+	// at least one byte. A store keeps at least 256 KiB, and says
 	// in its documentation if it does not keep 1 MiB.
 	Data []byte
 
@@ -108,8 +108,8 @@ type Owner struct {
 	// AsOf is the last moment at which the caller knew that the user had
 	// not been revoked. Create returns [ErrRevoked], and stores nothing, if
 	// [UserIndex.RevokeUser] was called for this user with a moment that is
-	// not before AsOf. That is how revoking beats a sign-in that is already
-	// under way.
+	// not before AsOf, to the millisecond at least. That is how revoking
+	// beats a sign-in that is already under way.
 	AsOf time.Time
 
 	// Max bounds how many live records the user may have, this one
@@ -154,7 +154,8 @@ type UserIndex interface {
 	// RevokeUser ends the user's live records but those under the ids in
 	// except, returns how many it ended, and remembers at for no less than
 	// 24 hours: see [Owner.AsOf]. It is one atomic step with regard to
-	// Create. Of several calls the latest at counts.
+	// Create. Of several calls the latest at counts. The empty user has no
+	// records.
 	RevokeUser(ctx context.Context, user string, at time.Time, except ...string) (int, error)
 }
 
@@ -178,7 +179,7 @@ type Counter interface {
 // Clearer is implemented by a [Store] that can end all of its records.
 type Clearer interface {
 	// Clear ends every record of this store, and nothing else that its
-	// engine holds.
+	// engine holds. What RevokeUser remembers stays.
 	Clear(ctx context.Context) error
 }
 
