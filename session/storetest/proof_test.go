@@ -120,6 +120,11 @@ var broken = []struct {
 	{"counts the dead", []string{"MaxCountsTheLiving", "Count"}},
 	{"admits before it looks for a live record", []string{"RefusedCreateEndsNothing"}},
 	{"bounds without a lock", []string{"RaceWithMax", "RaceWithReject"}},
+	{"ignores Replaces", []string{"Replaces", "ReplacesWithReject", "RaceToReplace"}},
+	{"ends what is replaced", []string{"Replaces"}},
+	{"counts what is replaced with Reject", []string{"ReplacesWithReject", "RaceToReplace"}},
+	{"makes room for whatever Replaces names", []string{"ReplacesNothing"}},
+	{"looks for what is replaced after it has counted", []string{"RaceToReplace"}},
 
 	{"lists the cursor again", []string{"List"}},
 	{"lists the dead", []string{"List"}},

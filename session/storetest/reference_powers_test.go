@@ -79,6 +79,8 @@ func (m *reference) admit(id string, owner session.Owner) error {
 	if m.bug == "bounds one record too many" {
 		owner.Max++
 	}
+	ids, room := m.spare(ids, owner)
+	owner.Max += room
 	if owner.Reject && len(ids) >= owner.Max {
 		if m.bug == "ends the oldest in spite of Reject" {
 			delete(m.rows, ids[0])
@@ -98,6 +100,40 @@ func (m *reference) admit(id string, owner session.Owner) error {
 		}
 	}
 	return nil
+}
+
+// spare takes the record that is being replaced out of the user's live ones. A
+// broken store makes room beyond Max instead.
+func (m *reference) spare(ids []string, owner session.Owner) (left []string, room int) {
+	if owner.Replaces == "" {
+		return ids, 0
+	}
+	i := slices.Index(ids, m.key(owner.Replaces))
+	switch m.bug {
+	case "ignores Replaces":
+		return ids, 0
+	case "counts what is replaced with Reject":
+		if owner.Reject {
+			return ids, 0
+		}
+	case "ends what is replaced":
+		if i >= 0 {
+			return ids, 1
+		}
+	case "makes room for whatever Replaces names":
+		if i < 0 {
+			return ids, 1
+		}
+	case "looks for what is replaced after it has counted":
+		m.pause(m.bug)
+		if m.live(owner.Replaces) == nil {
+			return ids, 0
+		}
+	}
+	if i >= 0 {
+		ids = slices.Delete(ids, i, i+1)
+	}
+	return ids, 0
 }
 
 func (m *reference) UserIDs(ctx context.Context, user string) ([]string, error) {

@@ -135,7 +135,7 @@ func cases() []testCase {
 	for _, group := range [][]testCase{
 		loadCases, createCases, updateCases, touchCases, deleteCases,
 		byteCases, raceCases, contextCases, failureCases,
-		userCases, boundCases, powerCases,
+		userCases, boundCases, replacesCases, powerCases,
 	} {
 		all = append(all, group...)
 	}
