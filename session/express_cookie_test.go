@@ -146,6 +146,27 @@ func TestExpressCookieIsSentWhen(t *testing.T) {
 	}
 }
 
+// secure 'auto': a session that began encrypted keeps to that, as the "secure"
+// that is stored with it says. Its cookie is not sent again in the clear.
+func TestExpressSecureAutoIsTheSessionsOwn(t *testing.T) {
+	a := newExpressApp(t, func(c *session.Config) { c.Rolling, c.Cookie.Secure = true, session.SecureAuto })
+	for _, test := range []struct {
+		began, then string
+		sent        string // attributes
+	}{
+		{"https", "https", "Path=/; HttpOnly; Secure"},
+		{"https", "http", ""},
+		{"http", "http", "Path=/; HttpOnly"},
+	} {
+		cookie := a.do(requestTo(test.began+"://example.com/", ""), func(s *session.Session) { a.set(s, "user", "bob") }).cookie()
+		var user any
+		r := a.do(requestTo(test.then+"://example.com/", cookie), func(s *session.Session) { user = a.read(s, "user") })
+		if r.attributes() != test.sent || user != "bob" {
+			t.Errorf("began over %s, then over %s: user %v, Set-Cookie %q; want bob and %q", test.began, test.then, user, r.cookies(), test.sent)
+		}
+	}
+}
+
 // rolling does not make sessions.
 func TestExpressRollingNewVisitor(t *testing.T) {
 	a := newExpressApp(t, func(c *session.Config) { c.Rolling = true })

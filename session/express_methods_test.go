@@ -188,8 +188,30 @@ func TestExpressTouch(t *testing.T) {
 	})
 }
 
+// A lifetime of its own that is longer than the idle timeout is renewed by use
+// as well, though nothing but reading is done.
+func TestExpressTouchOfLongLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		a := newExpressApp(t, func(c *session.Config) { c.Cookie.MaxAge = time.Hour })
+		r := a.get("", func(s *session.Session) { a.set(s, "user", "bob"); a.ok("SetMaxAge", s.SetMaxAge(30*day)) })
+		cookie := r.cookie()
+		for range 5 {
+			time.Sleep(29 * day)
+			var user any
+			r := a.get(cookie, func(s *session.Session) { user = a.read(s, "user") })
+			if user != "bob" || r.calls != "load touch" {
+				t.Errorf("29 days after its last use a session of 30 days has user %v, and reading costs %q; want bob and load touch", user, r.calls)
+			}
+			if r := a.get(cookie, a.look); r.calls != "load" {
+				t.Errorf("right after that reading costs %q; want one load", r.calls)
+			}
+		}
+	})
+}
+
 // Better than express-session, whose originalMaxAge loses a millisecond whenever
-// the clock ticks between two lines: it is exactly the same after ten thousand
+// the clock ticks between two lines: it is exactly the same after two thousand
 // requests that touch, change and resave.
 func TestExpressOriginalMaxAgeBetterWithoutDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +221,7 @@ func TestExpressOriginalMaxAgeBetterWithoutDrift(t *testing.T) {
 		// The clock ticks in each call of the store.
 		a.store.hook = func(string, string) error { time.Sleep(time.Millisecond); return nil }
 		cookie, id := a.begin()
-		for i := range 10000 {
+		for i := range 2000 {
 			a.get(cookie, func(s *session.Session) {
 				switch i % 3 {
 				case 0:
@@ -212,7 +234,7 @@ func TestExpressOriginalMaxAgeBetterWithoutDrift(t *testing.T) {
 			})
 		}
 		if got := a.store.text(id); !strings.Contains(got, `"originalMaxAge":60000,`) {
-			t.Errorf("after 10000 requests: stored %s; want originalMaxAge 60000", got)
+			t.Errorf("after 2000 requests: stored %s; want originalMaxAge 60000", got)
 		}
 		a.get(cookie, func(s *session.Session) {
 			if maxAge, err := s.MaxAge(); maxAge != 60*time.Second || err != nil {
@@ -268,24 +290,36 @@ func TestExpressMaxAgeBetterIsAModification(t *testing.T) {
 	}
 }
 
-// A lifetime of its own that is shorter than the idle timeout holds even where
-// the request that used the session never came to commit anything.
+// A lifetime of its own that is shorter than the idle timeout holds to the
+// millisecond even where the request that used the session never came to commit
+// anything.
 func TestExpressShortLifetimeIsKeptByAPanic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newExpressApp(t)
-		r := a.get("", func(s *session.Session) { a.set(s, "user", "bob"); a.ok("SetMaxAge", s.SetMaxAge(time.Minute)) })
-		cookie := r.cookie()
-		func() {
-			defer func() { _ = recover() }()
-			a.get(cookie, func(s *session.Session) { a.look(s); panic(http.ErrAbortHandler) })
-		}()
-		time.Sleep(time.Minute)
-		a.get(cookie, func(s *session.Session) {
-			if user := a.read(s, "user"); user != nil {
-				t.Errorf("a minute after the last request of a session that idles for one, its user is %v; want none", user)
+	for _, test := range []struct{ idle, own time.Duration }{
+		{24 * time.Hour, time.Minute},
+		{time.Minute, time.Minute - time.Millisecond},
+		{time.Minute, 59500 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newExpressApp(t, func(c *session.Config) { c.Cookie.MaxAge, c.TouchEvery = test.idle, -1 })
+			r := a.get("", func(s *session.Session) { a.set(s, "user", "bob"); a.ok("SetMaxAge", s.SetMaxAge(test.own)) })
+			cookie := r.cookie()
+			var user any
+			abort := func() {
+				defer func() { _ = recover() }()
+				a.get(cookie, func(s *session.Session) { user = a.read(s, "user"); panic(http.ErrAbortHandler) })
+			}
+			for _, want := range []any{"bob", "bob", nil} {
+				if want == nil {
+					time.Sleep(2 * time.Millisecond)
+				}
+				abort()
+				if user != want {
+					t.Errorf("idle timeout %v, own lifetime %v: user %v; want %v", test.idle, test.own, user, want)
+				}
+				time.Sleep(test.own - time.Millisecond)
 			}
 		})
-	})
+	}
 }
 
 // The configuration of today wins over the attributes stored with a session,
