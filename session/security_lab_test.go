@@ -19,6 +19,8 @@ import (
 
 const labSecret = "the secret that signs in the lab"
 
+var discardLogger = slog.New(slog.DiscardHandler)
+
 // A spy stands between a manager and its store: it counts the calls, and a test
 // can make each fail, wait, or be overtaken by something else.
 type spy struct {

@@ -34,7 +34,6 @@ func serveSite(t *testing.T, handler http.HandlerFunc, edit ...func(*httptest.Se
 	t.Helper()
 	s := &site{lab: newLab(t, func(c *session.Config) { c.Cookie.Secure = session.InsecurePlainHTTP })}
 	s.Server = httptest.NewUnstartedServer(s.m.Handler(handler))
-	s.Config.ErrorLog = nil
 	for _, e := range edit {
 		e(s.Server)
 	}
