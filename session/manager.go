@@ -75,7 +75,6 @@ type exchange struct {
 	context.Context
 	session Session
 	writer  responseWriter
-	vary    [1]string // the header's value, without an allocation of its own
 }
 
 // Format implements [fmt.Formatter]: a request's context gets into log lines.
@@ -110,7 +109,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 		x := &exchange{Context: r.Context()}
 		s := &x.session
 		s.m, s.ctx, s.r, s.w = m, x.Context, r, w
-		s.vary, s.began = x.vary[:], time.Now()
+		s.began = time.Now()
 		x.writer = responseWriter{ResponseWriter: w, session: s}
 		next.ServeHTTP(&x.writer, r.WithContext(x))
 		x.writer.finish()

@@ -26,7 +26,7 @@ type Session struct {
 	ctx context.Context // of the request, or of the call to Open
 
 	r     *http.Request       // nil outside of a request
-	vary  []string            // what to set the header Vary to
+	vary  [1]string           // the value of the header Vary, without an allocation of its own
 	w     http.ResponseWriter // nil outside of a request; gets the headers
 	began time.Time           // when the request came
 	sent  bool                // headers have left: no cookie can be set any more

@@ -242,7 +242,7 @@ func keptPrivate(h http.Header) bool {
 func (s *Session) addVary(h http.Header) {
 	if len(h["Vary"]) == 0 {
 		s.vary[0] = "Cookie"
-		h["Vary"] = s.vary
+		h["Vary"] = s.vary[:]
 		return
 	}
 	for _, line := range h["Vary"] {
