@@ -128,8 +128,11 @@ func (c *Config) setTimes(wrong wrongFunc) {
 		field string
 		d     time.Duration
 	}{
-		{"IdleTimeout", c.IdleTimeout}, {"AbsoluteTimeout", c.AbsoluteTimeout},
-		{"TouchEvery", c.TouchEvery}, {"RenewGrace", c.RenewGrace}, {"StoreTimeout", c.StoreTimeout},
+		{"IdleTimeout", c.IdleTimeout},
+		{"AbsoluteTimeout", c.AbsoluteTimeout},
+		{"TouchEvery", c.TouchEvery},
+		{"RenewGrace", c.RenewGrace},
+		{"StoreTimeout", c.StoreTimeout},
 	} {
 		if t.d > 0 && t.d < time.Millisecond {
 			wrong(t.field, "is %v, less than a millisecond: is a unit missing, as in 30 * time.Minute?", t.d)
