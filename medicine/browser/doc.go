@@ -1,0 +1,6 @@
+// Package browser tests Medicine in a real browser: the program itself, with
+// nothing set, and Chromium as its visitor. It has no code of its own.
+//
+// Pictures of the pages are written to the folder screenshots at the root of
+// the repository, for people to look at.
+package browser

@@ -1,0 +1,349 @@
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/pillboxgo/pillbox/internal/need"
+)
+
+// scratch is a folder for what all tests share: the program and the browser's
+// profile.
+var scratch string
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "medicine-browser-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	defer func() {
+		if chromium.stop != nil {
+			chromium.stop()
+		}
+	}()
+	return m.Run()
+}
+
+// chromium is the browser that all tests share; each has a profile of its own.
+var chromium struct {
+	once    sync.Once
+	ctx     context.Context
+	err     error
+	stop    func()
+	clients net.Addr // where clientPage is served
+}
+
+// browser starts the browser, the first time.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := need.Chromium(t)
+	c := &chromium
+	c.once.Do(func() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			c.err = err
+			return
+		}
+		clients := &http.Server{Handler: http.HandlerFunc(serveClient)}
+		go clients.Serve(listener)
+		c.clients = listener.Addr()
+
+		options := []chromedp.ExecAllocatorOption{
+			chromedp.ExecPath(path),
+			chromedp.UserDataDir(filepath.Join(scratch, "profile")),
+			chromedp.Headless,
+			chromedp.DisableGPU,
+			chromedp.NoFirstRun,
+			chromedp.NoDefaultBrowserCheck,
+			// No request of the browser's own.
+			chromedp.Flag("disable-background-networking", true),
+			chromedp.Flag("disable-component-update", true),
+			chromedp.Flag("disable-sync", true),
+			chromedp.Flag("disable-quic", true),
+			chromedp.Flag("disable-dev-shm-usage", true),
+			// A window that is not in front is not slowed down.
+			chromedp.Flag("disable-background-timer-throttling", true),
+			chromedp.Flag("disable-backgrounding-occluded-windows", true),
+			chromedp.Flag("disable-renderer-backgrounding", true),
+			// The port of Vite, which is the one that is trusted by default, may
+			// be taken on this machine.
+			chromedp.Flag("host-resolver-rules", "MAP localhost:5173 "+listener.Addr().String()),
+		}
+		if os.Geteuid() == 0 {
+			options = append(options, chromedp.NoSandbox)
+		}
+		ctx, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, stop := chromedp.NewContext(ctx)
+		c.ctx, c.err = ctx, chromedp.Do(ctx)
+		c.stop = func() {
+			stop()
+			stopAllocator()
+			clients.Close()
+		}
+	})
+	if c.err != nil {
+		t.Fatalf("start %s: %v", path, c.err)
+	}
+	return c.ctx
+}
+
+// A tab is a page, and what went wrong in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string
+	requests []string // method and URL
+}
+
+// visit opens a page as a new visitor: in a profile without cookies.
+func visit(t *testing.T, url string) *tab {
+	t.Helper()
+	return newTab(t, browser(t), url, chromedp.WithNewBrowserContext())
+}
+
+// another opens a page beside this one, in the same window and in front of it.
+func (b *tab) another(url string) *tab {
+	b.t.Helper()
+	return newTab(b.t, b.ctx, url, chromedp.WithNewWindow(false))
+}
+
+func newTab(t *testing.T, parent context.Context, url string, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	b := &tab{t: t}
+	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.note))...)
+	t.Cleanup(cancel)
+	b.ctx = ctx
+	// Animations end at once, so that a picture shows no half of one.
+	b.media("light")
+	b.size(1280, 900)
+	if url != "" {
+		b.open(url)
+	}
+	return b
+}
+
+// note keeps what the browser tells of the page.
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	problem := func(format string, args ...any) { b.problems = append(b.problems, fmt.Sprintf(format, args...)) }
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if o := e.ExceptionDetails.Exception; o != nil {
+			text += " " + o.Description
+		}
+		problem("exception: %s", text)
+	case *runtime.EventConsoleAPICalled:
+		switch e.Type {
+		case runtime.ConsoleAPICalledTypeError, runtime.ConsoleAPICalledTypeWarning, runtime.ConsoleAPICalledTypeAssert:
+			var args []string
+			for _, a := range e.Args {
+				args = append(args, string(a.Value)+a.Description)
+			}
+			problem("console.%s: %s", e.Type, strings.Join(args, " "))
+		}
+	case *log.EventEntryAdded:
+		// Violations of the Content-Security-Policy come here, among others.
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			problem("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
+		}
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.Method+" "+e.Request.URL)
+	case *network.EventLoadingFailed:
+		problem("request failed: %s (cancelled: %v)", e.ErrorText, e.Canceled)
+	case *network.EventResponseReceived:
+		if e.Response.Status >= 400 {
+			problem("%s answers %d", e.Response.URL, e.Response.Status)
+		}
+	}
+}
+
+// wantNoProblem checks that nothing has gone wrong in the page.
+func (b *tab) wantNoProblem(what string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Errorf("%s: %s", what, p)
+	}
+}
+
+// sent returns how many requests of this kind, "POST /pills", the page has sent.
+func (b *tab) sent(method, path string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, r := range b.requests {
+		if strings.HasPrefix(r, method+" ") && strings.HasSuffix(r, path) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// call sends a command of the DevTools protocol.
+func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	result, err := chromedp.Call(b.ctx, command, params)
+	if err != nil {
+		b.t.Fatalf("%s: %v", command.Method, err)
+	}
+	return result
+}
+
+func (b *tab) open(url string) {
+	b.t.Helper()
+	b.do("open "+url, chromedp.Navigate(url))
+}
+
+// media chooses light or dark colours, as the system would.
+func (b *tab) media(colours string) {
+	b.t.Helper()
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: colours},
+		{Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+func (b *tab) size(width, height int64) {
+	b.t.Helper()
+	b.do("change the size", chromedp.EmulateViewport(width, height))
+}
+
+// front makes this tab the one that the visitor looks at.
+func (b *tab) front() {
+	b.t.Helper()
+	call(b, page.BringToFront, cdp.Empty{})
+}
+
+// helpers are known to every script that the tests evaluate.
+const helpers = `
+const all = (selector) => [...document.querySelectorAll(selector)];
+const clean = (text) => text.replace(/\s+/g, " ").trim();
+const button = (name) => all("button").find((b) => clean(b.getAttribute("aria-label") ?? b.textContent) === name && b.checkVisibility());
+const section = (title) => all("section").find((s) => s.querySelector("h2") && clean(s.querySelector("h2").textContent) === title);
+const field = () => document.querySelector("input[name=name]");
+// How many pills the page says there are, or -1 while it does not know. Not by
+// innerText: that is late in a tab behind another.
+const shown = () => {
+	const text = clean(section("Your pills")?.textContent ?? "");
+	if (text.includes("The tray is empty")) return 0;
+	const count = text.match(/([\d,]+) pills?/);
+	return Number(count?.[1].replaceAll(",", "")) || -1;
+};
+`
+
+// eval evaluates an expression, and awaits it.
+func eval[T any](b *tab, expression string) (T, error) {
+	script := "(async () => {" + helpers + "return (" + expression + ");})()"
+	raw, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]byte](script, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
+	var value T
+	if err != nil || len(raw) == 0 {
+		return value, err
+	}
+	return value, json.Unmarshal(raw, &value)
+}
+
+// get is eval for what must not fail.
+func get[T any](b *tab, expression string) T {
+	b.t.Helper()
+	value, err := eval[T](b, expression)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// wait waits until an expression has this value.
+func wait[T comparable](b *tab, expression string, want T) {
+	b.t.Helper()
+	waitFor(b.t, fmt.Sprintf("%s to be %v", expression, want), func() error {
+		got, err := eval[T](b, expression)
+		if err != nil {
+			return err // the page may be loading
+		}
+		if got != want {
+			return fmt.Errorf("it is %v", got)
+		}
+		return nil
+	})
+}
+
+// click clicks an element n times with the mouse, as fast as the browser takes it.
+func (b *tab) click(element string, n int) {
+	b.t.Helper()
+	wait(b, element+" ? true : false", true)
+	at := get[[2]float64](b, `(() => {
+		const e = `+element+`;
+		e.scrollIntoView({block: "center", behavior: "instant"});
+		const r = e.getBoundingClientRect();
+		return [r.x + r.width / 2, r.y + r.height / 2];
+	})()`)
+	b.do("click "+element, slices.Repeat([]chromedp.Action[chromedp.Void]{chromedp.MouseClickXY(at[0], at[1])}, n)...)
+}
+
+// write replaces the text of the field for the medicine, as typing does.
+func (b *tab) write(text string) {
+	b.t.Helper()
+	b.click("field()", 1)
+	get[any](b, "field().select()")
+	if text == "" {
+		b.do("press Delete", chromedp.KeyEvent("\x7f"))
+	} else {
+		call(b, input.InsertText, input.InsertTextParams{Text: text})
+	}
+	wait(b, "field().value", text)
+}
+
+const fill = `button("Fill Prescription")`
+
+// cookies returns the cookies that the browser has for url.
+func (b *tab) cookies(url string) []*network.Cookie {
+	b.t.Helper()
+	return call(b, network.GetCookies, network.GetCookiesParams{URLs: []string{url}}).Cookies
+}
+
+// cookie returns the value of the session's cookie at url, or "" for none.
+func (b *tab) cookie(url string) string {
+	b.t.Helper()
+	for _, c := range b.cookies(url) {
+		if c.Name == "__Host-session" {
+			return c.Value
+		}
+	}
+	return ""
+}
