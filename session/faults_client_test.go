@@ -48,6 +48,14 @@ func (s *site) leave(use func(w http.ResponseWriter, r *http.Request, s *session
 	})
 	s.get("/")
 	s.takeEvents()
+	s.store.rig(func(ctx context.Context, _, _ string) error { // as a store on the network does
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+			return nil
+		}
+	}, nil)
 	req, _ := http.NewRequestWithContext(ctx, "POST", s.URL+"/leave", nil)
 	resp, err := s.browser.Do(req)
 	if err == nil {
