@@ -115,6 +115,9 @@ func (s *Session) createFrom(old *record) (id, key string, rec *record, err erro
 			if old != nil && old.meta.user == owner.User {
 				owner.Replaces = s.st.key
 			}
+			if !s.st.next.signIn {
+				owner.Max = 0 // there are as many sessions afterwards as before
+			}
 		}
 		err = s.create(key, Record{Data: rec.raw, Deadline: rec.deadline, Owner: owner})
 		switch {

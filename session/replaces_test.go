@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -111,5 +113,39 @@ func TestRotationLeavesTheBound(t *testing.T) {
 			}
 			checkDevices(t, m, cookies...)
 		})
+	})
+}
+
+// Two devices that renew their ids at once, at the bound, both stay signed in: a
+// renewal leaves as many sessions as there were.
+func TestParallelRenewalsAtTheBoundEndNobody(t *testing.T) {
+	eachStore(t, func(t *testing.T, store session.Store) {
+		for _, reject := range []bool{false, true} {
+			m := newManager(t, session.Config{Store: store, MaxPerUser: 2, RejectOverMax: reject})
+			for round := range 50 {
+				user := fmt.Sprintf("ilmer %v %d", reject, round)
+				var wg sync.WaitGroup
+				for range 2 {
+					cookie := serve(m, "", func(s *session.Session) {
+						if err := s.SignIn(user); err != nil {
+							t.Error(err)
+						}
+					})
+					wg.Go(func() {
+						renewed := serve(m, cookie, func(s *session.Session) {
+							if err := s.Renew(); err != nil {
+								t.Error(err)
+							}
+						})
+						serve(m, renewed, func(s *session.Session) {
+							if got, err := s.User(); got != user || err != nil {
+								t.Errorf("round %d: user after Renew = %q, %v; want %q", round, got, err, user)
+							}
+						})
+					})
+				}
+				wg.Wait()
+			}
+		}
 	})
 }

@@ -58,9 +58,12 @@ func TestKill(t *testing.T) {
 	total := 0
 	for round := range 8 {
 		c := start(t, "record", path, strconv.Itoa(round))
-		time.AfterFunc(100*time.Millisecond+rand.N(200*time.Millisecond), func() { c.Process.Kill() })
+		left := 150 + rand.N(300)   // kill it after so many acknowledged writes, amid the next
 		last := map[string]string{} // the last acknowledged data by id; "" once deleted
 		for lines := bufio.NewScanner(c.stdout); lines.Scan(); total++ {
+			if left--; left == 0 {
+				c.Process.Kill()
+			}
 			id, n, _ := strings.Cut(lines.Text()[1:], " ")
 			last[id] = n
 		}
