@@ -124,13 +124,16 @@ func TestParallelRenewalsAtTheBoundEndNobody(t *testing.T) {
 			m := newManager(t, session.Config{Store: store, MaxPerUser: 2, RejectOverMax: reject})
 			for round := range 50 {
 				user := fmt.Sprintf("ilmer %v %d", reject, round)
-				var wg sync.WaitGroup
-				for range 2 {
-					cookie := serve(m, "", func(s *session.Session) {
+				var cookies [2]string
+				for i := range cookies {
+					cookies[i] = serve(m, "", func(s *session.Session) {
 						if err := s.SignIn(user); err != nil {
 							t.Error(err)
 						}
 					})
+				}
+				var wg sync.WaitGroup
+				for _, cookie := range cookies {
 					wg.Go(func() {
 						renewed := serve(m, cookie, func(s *session.Session) {
 							if err := s.Renew(); err != nil {
