@@ -14,8 +14,20 @@ import (
 //go:embed testdata/client.html
 var clientPage string
 
-func serveClient(w http.ResponseWriter, _ *http.Request) {
+func serveClient(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if r.URL.Path == "/bad" {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-a'; img-src 'self'; connect-src *")
+		fmt.Fprint(w, `<!doctype html><title>bad</title><link rel="icon" href="data:,"><script>alert(1)</script><img src="/missing"><script nonce="a">
+			console.error("complaint");
+			fetch("http://localhost:1/").catch(() => setTimeout(() => undefined.x));
+		</script>`)
+		return
+	}
+	if r.URL.Path == "/missing" {
+		http.NotFound(w, r)
+		return
+	}
 	fmt.Fprint(w, clientPage)
 }
 

@@ -77,6 +77,22 @@ func TestPagesLoadCleanly(t *testing.T) {
 	}
 }
 
+// That no problem is noticed on our pages says something only if problems are.
+func TestProblemsAreNoticed(t *testing.T) {
+	browser(t)
+	b := visit(t, "http://"+chromium.clients.String()+"/bad")
+	for _, want := range []string{"Content Security Policy", "/missing answers 404", "console.error: \"complaint\"", "request failed: net::ERR_", "exception: Uncaught TypeError"} {
+		waitFor(t, want, func() error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if all := strings.Join(b.problems, "\n"); !strings.Contains(all, want) {
+				return fmt.Errorf("noticed are\n%s", all)
+			}
+			return nil
+		})
+	}
+}
+
 func TestAddRemoveAndClear(t *testing.T) {
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
