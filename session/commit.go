@@ -165,7 +165,7 @@ func (s *Session) replace(id, key string, rec *record) {
 func (s *Session) asOf(now time.Time) time.Time {
 	switch {
 	case s.st.next.signIn:
-		return s.began
+		return now.Add(s.began - now.Sub(clock))
 	case !s.st.loadedAt.IsZero():
 		return s.st.loadedAt
 	}

@@ -62,13 +62,7 @@ func originalPath(r *http.Request) string {
 func (s *Session) find(id string, now time.Time, slide Slide) error {
 	st := s.st
 	key := s.m.key(id)
-	err := s.fetch(&st.first, key, now, slide)
-	if err == nil && !st.first.meta.moved.IsZero() {
-		// A renewed session is good for as long as its heir lives.
-		ctx := s.call(&st.reading, false, now)
-		defer ctx.release()
-		_, _, err = s.m.follow(ctx, key, &st.first)
-	}
+	err := s.look(&st.first, key, now, slide)
 	switch {
 	case err == nil:
 		err = s.adopt(id, key, &st.first, now)
@@ -81,6 +75,18 @@ func (s *Session) find(id string, now time.Time, slide Slide) error {
 		err = nil
 	}
 	return s.loadFailed(err)
+}
+
+// look loads the session under key into rec, if it is live.
+func (s *Session) look(rec *record, key string, now time.Time, slide Slide) error {
+	err := s.fetch(rec, key, now, slide)
+	if err == nil && !rec.meta.moved.IsZero() {
+		// A renewed session is good for as long as its heir lives.
+		ctx := s.call(&s.st.reading, false, now)
+		defer ctx.release()
+		_, _, err = s.m.follow(ctx, key, rec)
+	}
+	return err
 }
 
 // loadFailed remembers why the session could not be loaded, if it could not.
@@ -105,7 +111,7 @@ func (s *Session) choose(ids []string) error {
 	for _, candidate := range ids {
 		key := s.m.key(candidate)
 		rec := new(record)
-		err := s.fetch(rec, key, now, Slide{})
+		err := s.look(rec, key, now, Slide{})
 		switch {
 		case err == nil:
 			chosen, id = rec, candidate

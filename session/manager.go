@@ -109,7 +109,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 		x := &exchange{Context: r.Context()}
 		s := &x.session
 		s.m, s.ctx, s.r, s.w = m, x.Context, r, w
-		s.began = time.Now()
+		s.began = time.Since(clock)
 		x.writer = responseWriter{ResponseWriter: w, session: s}
 		next.ServeHTTP(&x.writer, r.WithContext(x))
 		x.writer.finish()

@@ -28,13 +28,17 @@ type Session struct {
 	r     *http.Request       // nil outside of a request
 	vary  [1]string           // the value of the header Vary, without an allocation of its own
 	w     http.ResponseWriter // nil outside of a request; gets the headers
-	began time.Time           // when the request came
+	began time.Duration       // when the request came, since clock
 	sent  bool                // headers have left: no cookie can be set any more
 	taken bool                // the connection is being taken over: no header leaves
 	over  bool                // the request is over
 
 	st *state // nil until the session is used
 }
+
+// clock is what Session.began counts from. Reading the monotonic clock alone
+// takes half the time of time.Now, and every request does it.
+var clock = time.Now()
 
 // state is what a request knows of its session once it has used it.
 type state struct {

@@ -15,6 +15,7 @@ type callContext struct {
 	detached bool // outlives its parent
 
 	mu     sync.Mutex
+	asked  bool            // Err asks the clock from now on
 	inner  context.Context // not nil once somebody asked for Done
 	cancel context.CancelFunc
 }
@@ -29,6 +30,7 @@ func (c *callContext) start(m *Manager, parent context.Context, detached bool, n
 	if d, ok := parent.Deadline(); ok && (c.deadline.IsZero() || d.Before(c.deadline)) {
 		c.deadline = d
 	}
+	c.asked = !c.deadline.IsZero() && !now.Before(c.deadline) // too late already
 }
 
 // used reports whether c has been started.
@@ -69,15 +71,20 @@ func (c *callContext) Done() <-chan struct{} {
 	return c.inner.Done()
 }
 
-// Err implements [context.Context].
+// Err implements [context.Context]. The clock is not asked for the first answer:
+// it is given as the call begins.
 func (c *callContext) Err() error {
-	if inner := c.started(); inner != nil {
+	c.mu.Lock()
+	inner, first := c.inner, !c.asked
+	c.asked = true
+	c.mu.Unlock()
+	if inner != nil {
 		return inner.Err()
 	}
 	if err := c.parent.Err(); err != nil && !c.detached {
 		return err
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if !first && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
 		return context.DeadlineExceeded
 	}
 	return nil
