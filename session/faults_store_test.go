@@ -190,7 +190,8 @@ func TestFaultsBlackHole(t *testing.T) {
 
 // Rotations are two steps in the store. Whichever fails, and whether or not it
 // was done all the same, nobody is left who knows a live id that he should not,
-// no record that nobody knows, and the visitor keeps what he had.
+// no record that nobody knows, and the visitor keeps what he had, but where it
+// cannot be told from a session that was ended meanwhile.
 func TestFaultsInTheMiddleOfARotation(t *testing.T) {
 	for name, rotate := range map[string]func(s *session.Session) error{
 		"SignIn":     func(s *session.Session) error { return s.SignIn("ilmer") },
@@ -218,6 +219,14 @@ func TestFaultsInTheMiddleOfARotation(t *testing.T) {
 				a := v.post(rotate)
 				l.store.rig(nil, nil)
 				what := fmt.Sprintf("%s whose %s fails, done: %v", name, verb, done)
+				if name == "Renew" && verb == "Delete" && done {
+					// The store says that it failed, and the old session is gone.
+					// Somebody may have ended it: ended is final, and the data may
+					// not live on under a new id.
+					want(t, "rows after "+what, l.under.count(), 0)
+					want(t, "answer to "+what, a.code, http.StatusConflict)
+					continue
+				}
 				want(t, "rows after "+what, l.under.count(), 1)
 				if a.code == http.StatusOK {
 					continue // it noticed that it had succeeded

@@ -46,7 +46,7 @@ func (s *Session) Reload() error {
 	}
 	now := time.Now()
 	rec := new(record)
-	err := s.fetch(rec, st.key, now, s.m.slide(now))
+	err := s.look(rec, st.key, now, s.m.slide(now))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.ended = true

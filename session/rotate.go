@@ -123,7 +123,10 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 	for attempt := 0; ; attempt++ {
 		now := time.Now()
 		err := s.endOld(now, key)
-		if err == nil || s.retired(err, key) {
+		if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			err = s.outcome(err, key)
+		}
+		if err == nil {
 			return rec, nil
 		}
 		if errors.Is(err, ErrConflict) {
@@ -157,18 +160,24 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 	}
 }
 
-// retired reports whether the old session has been ended in favour of heir though
-// the store answered with err: a timeout, or a lost answer, says nothing about
-// what was done.
-func (s *Session) retired(err error, heir string) bool {
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		return false
-	}
+// outcome returns what became of ending the old session in favour of heir, after
+// the store answered with err: a timeout or a lost answer says nothing about what
+// was done. Where the old session is gone, somebody else may have ended it, and
+// then its data must not live on under the new id.
+func (s *Session) outcome(err error, heir string) error {
 	ctx, cancel := s.aftermath()
 	defer cancel()
 	rec := new(record)
-	err = s.m.fetch(ctx, rec, s.st.key, time.Now(), Slide{})
-	return errors.Is(err, ErrNotFound) || err == nil && rec.meta.heir == heir
+	found := s.m.fetch(ctx, rec, s.st.key, time.Now(), Slide{})
+	switch {
+	case found == nil && rec.meta.heir == heir:
+		return nil
+	case errors.Is(found, ErrNotFound) && s.st.next.drop:
+		return nil
+	case errors.Is(found, ErrNotFound):
+		return ErrNotFound
+	}
+	return err
 }
 
 // endOld ends the session that is being replaced by heir, if it is still what

@@ -116,11 +116,14 @@ func TestSecurityGraceEndsWithTheSession(t *testing.T) {
 			for range renewals - 1 {
 				v.post(func(s *session.Session) error { return s.Renew() })
 			}
+			cookie := old.cookies[0]
 			if err := end(l, old, v, public); err != nil {
 				t.Errorf("%s, renewed %d times: %v", name, renewals, err)
 			}
 			want(t, "note with the new id after "+name, v.read(), "none")
 			want(t, "note with the old id after "+name, old.read(), "none")
+			beside := l.visitor(cookie, hostCookie+signLab("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
+			want(t, "note with the old id beside an unknown one after "+name, beside.read(), "none")
 		}
 	}
 }
@@ -177,5 +180,32 @@ func TestSecurityRacingRenewals(t *testing.T) {
 				t.Fatalf("%d rows after racing renewals; want %d", n, rows)
 			}
 		}
+	}
+}
+
+// A renewal whose deletion of the old id failed, and which was then overtaken by
+// the end of the session, does not bring it back.
+func TestSecurityFailedRenewalIsOvertaken(t *testing.T) {
+	for _, overlap := range []time.Duration{0, 10 * time.Second} {
+		l := newLab(t, grace(overlap))
+		v := l.visitor()
+		v.write("mine")
+		other := l.visitor(v.cookies...)
+		l.store.rig(func(_ context.Context, verb, _ string) error {
+			if verb == "Delete" || verb == "Update" {
+				l.store.rig(nil, nil)
+				other.post(func(s *session.Session) error {
+					if public, _ := s.PublicID(); public == "" {
+						t.Error("the session was gone before it was destroyed")
+					}
+					return s.Destroy()
+				})
+				return errDown
+			}
+			return nil
+		}, nil)
+		v.post(func(s *session.Session) error { return s.Renew() })
+		want(t, "note after the session was destroyed", v.read(), "none")
+		want(t, "rows", l.under.count(), 0)
 	}
 }
