@@ -106,7 +106,7 @@ func TestSecurityEndedIsFinal(t *testing.T) {
 	memory := memstore.New(memstore.Options{})
 	defer memory.Close()
 	t.Run("memory", run(10_000, memory))
-	t.Run("sqlite", run(2_000, openSQLite(t, filepath.Join(t.TempDir(), "final.db"))))
+	t.Run("sqlite", run(10_000, openSQLite(t, filepath.Join(t.TempDir(), "final.db"))))
 }
 
 func overtake(t *testing.T, store session.Store, seed uint64) (happened bool) {
