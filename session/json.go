@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -21,24 +22,25 @@ const maxDepth = 10000
 
 // A field is one top-level member of an object, as raw text.
 type field struct {
-	name  []byte // between the quotes, escapes and all
-	value []byte // without surrounding white space
+	name    []byte // between the quotes, escapes and all
+	value   []byte // without surrounding white space
+	escaped bool   // the name has escapes
 }
 
 // is reports whether the field's name, once unescaped, is name.
-func (f field) is(name string) bool {
-	if bytes.IndexByte(f.name, '\\') < 0 {
-		return string(f.name) == name
+func (f *field) is(name string) bool {
+	if f.escaped {
+		return unescape(f.name) == name
 	}
-	return unescape(f.name) == name
+	return string(f.name) == name
 }
 
 // key returns the field's name, unescaped.
-func (f field) key() string {
-	if bytes.IndexByte(f.name, '\\') < 0 {
-		return string(f.name)
+func (f *field) key() string {
+	if f.escaped {
+		return unescape(f.name)
 	}
-	return unescape(f.name)
+	return string(f.name)
 }
 
 // unescape decodes the text between the quotes of a valid JSON string. A lone
@@ -101,9 +103,9 @@ func find(fields []field, name string) (value []byte, ok bool) {
 // remove returns fields without those of this name, in a new slice.
 func remove(fields []field, name string) []field {
 	out := make([]field, 0, len(fields))
-	for _, f := range fields {
-		if !f.is(name) {
-			out = append(out, f)
+	for i := range fields {
+		if !fields[i].is(name) {
+			out = append(out, fields[i])
 		}
 	}
 	return out
@@ -118,7 +120,8 @@ func replace(fields []field, name string, value []byte) []field {
 			return fields
 		}
 	}
-	return append(fields, field{name: quoteName(name), value: value})
+	text := quoteName(name)
+	return append(fields, field{name: text, value: value, escaped: len(text) != len(name)})
 }
 
 // quoteName returns name as the text between the quotes of a JSON string.
@@ -180,15 +183,22 @@ func splitObject(text []byte, fields []field) ([]field, error) {
 		s.pos++
 		return fields, s.end()
 	}
+	return s.members(fields)
+}
+
+// members appends the members of an object, from the first or any later one to
+// the closing brace.
+func (s *scanner) members(fields []field) ([]field, error) {
 	for {
 		if s.peek() != '"' {
 			return fields, s.wrong("a name")
 		}
 		start := s.pos
-		if err := s.str(); err != nil {
+		escaped, err := s.str()
+		if err != nil {
 			return fields, err
 		}
-		f := field{name: text[start+1 : s.pos-1]}
+		f := field{name: s.text[start+1 : s.pos-1], escaped: escaped}
 		s.space()
 		if s.peek() != ':' {
 			return fields, s.wrong("a colon")
@@ -199,7 +209,10 @@ func splitObject(text []byte, fields []field) ([]field, error) {
 		if err := s.value(1); err != nil {
 			return fields, err
 		}
-		f.value = text[start:s.pos]
+		f.value = s.text[start:s.pos]
+		if len(fields) == cap(fields) {
+			fields = slices.Grow(fields, 12) // once is enough for most
+		}
 		fields = append(fields, f)
 		s.space()
 		switch s.peek() {
@@ -259,7 +272,8 @@ func (s *scanner) value(depth int) error {
 	}
 	switch c := s.peek(); {
 	case c == '"':
-		return s.str()
+		_, err := s.str()
+		return err
 	case c == '{':
 		return s.object(depth)
 	case c == '[':
@@ -287,7 +301,7 @@ func (s *scanner) object(depth int) error {
 		if s.peek() != '"' {
 			return s.wrong("a name")
 		}
-		if err := s.str(); err != nil {
+		if _, err := s.str(); err != nil {
 			return err
 		}
 		s.space()
@@ -346,28 +360,42 @@ func (s *scanner) literal(word string) error {
 	return nil
 }
 
-// str skips a string, the opening quote included.
-func (s *scanner) str() error {
+// str skips a string, the opening quote included, and reports whether it has
+// escapes.
+func (s *scanner) str() (escaped bool, err error) {
 	for i := s.pos + 1; i < len(s.text); i++ {
-		switch c := s.text[i]; {
-		case c == '"':
+		if !special[s.text[i]] {
+			continue
+		}
+		switch s.text[i] {
+		case '"':
 			s.pos = i + 1
-			return nil
-		case c == '\\':
+			return escaped, nil
+		case '\\':
+			escaped = true
 			n := escapeLen(s.text[i+1:])
 			if n == 0 {
 				s.pos = i
-				return s.wrong("escape")
+				return escaped, s.wrong("escape")
 			}
 			i += n
-		case c < ' ':
+		default:
 			s.pos = i
-			return s.wrong("printable character")
+			return escaped, s.wrong("printable character")
 		}
 	}
 	s.pos = len(s.text)
-	return s.wrong("closing quote")
+	return escaped, s.wrong("closing quote")
 }
+
+// special has the bytes that do not stand for themselves in a JSON string.
+var special = func() (table [256]bool) {
+	for c := range ' ' {
+		table[c] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
 
 // escapeLen returns how many bytes follow the backslash in this escape, or 0
 // where it is none.

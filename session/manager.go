@@ -23,6 +23,7 @@ type Manager struct {
 	idle        time.Duration // of a session without a lifetime of its own
 	always      bool          // requests that do not use their session have work too
 	plainCookie []byte        // the stored cookie of nearly every session
+	plainStart  []byte        // and how its record begins
 
 	// queues let the requests of this process that meet a conflict on one
 	// session go one after the other, so that n of them cost n writes and
@@ -60,6 +61,7 @@ func New(config Config) (*Manager, error) {
 		m.proxies = append(m.proxies, network)
 	}
 	m.plainCookie = m.newCookie(config.Cookie.Secure == SecureAlways)
+	m.plainStart = fmt.Appendf(nil, `{"%s":%s`, cookieKey, m.plainCookie)
 	for i := range m.queues {
 		m.queues[i] = make(chan struct{}, 1)
 	}

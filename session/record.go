@@ -24,16 +24,18 @@ const (
 	metaKey   = "__pillbox"
 )
 
-// reservedKeys are the names that an application may not use: the two above,
+// isReserved reports whether an application may not use a name: the two above,
 // and what express-session silently drops when it reads a session.
-var reservedKeys = map[string]bool{
-	cookieKey: true, metaKey: true,
-	"id": true, "req": true, "touch": true, "resetMaxAge": true, "save": true,
-	"reload": true, "destroy": true, "regenerate": true,
-	"constructor": true, "hasOwnProperty": true, "isPrototypeOf": true,
-	"propertyIsEnumerable": true, "toLocaleString": true, "toString": true,
-	"valueOf": true, "__proto__": true, "__defineGetter__": true,
-	"__defineSetter__": true, "__lookupGetter__": true, "__lookupSetter__": true,
+func isReserved(key string) bool {
+	switch key {
+	case cookieKey, metaKey,
+		"id", "req", "touch", "resetMaxAge", "save", "reload", "destroy", "regenerate",
+		"constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable",
+		"toLocaleString", "toString", "valueOf", "__proto__", "__defineGetter__",
+		"__defineSetter__", "__lookupGetter__", "__lookupSetter__":
+		return true
+	}
+	return false
 }
 
 // A record is a stored session, split but not decoded.
@@ -46,7 +48,7 @@ type record struct {
 	deadline time.Time     // of the row
 	stamped  bool          // meta.created is not stored yet
 
-	room [6]field // for fields, so that a small session takes no allocation
+	room [4]field // for fields, so that a small session takes no allocation
 }
 
 // meta is the member "__pillbox".
@@ -68,15 +70,15 @@ var (
 	errUnseal    = errors.New("no key in EncryptionKeys opens the session")
 )
 
-// decode reads what a store holds under key into rec. Its errors say what is
-// wrong with the record and quote nothing of it.
+// decode reads what a store holds under key into rec, which is zero. Its errors
+// say what is wrong with the record and quote nothing of it.
 func (m *Manager) decode(rec *record, key string, stored Record) error {
-	*rec = record{raw: stored.Data, deadline: stored.Deadline}
-	fields, err := splitObject(stored.Data, rec.room[:0])
+	rec.raw, rec.deadline = stored.Data, stored.Deadline
+	fields, err := m.split(stored.Data, rec.room[:0])
 	if err != nil {
 		return err
 	}
-	if rec.meta, err = findMeta(fields); err != nil {
+	if err := rec.meta.find(fields); err != nil {
 		return err
 	}
 	switch {
@@ -88,7 +90,8 @@ func (m *Manager) decode(rec *record, key string, stored Record) error {
 		if fields, err = splitObject(plain, fields[:0]); err != nil {
 			return err
 		}
-		if rec.meta, err = findMeta(fields); err != nil {
+		rec.meta = meta{}
+		if err := rec.meta.find(fields); err != nil {
 			return err
 		}
 	case m.sealer != nil && !m.config.InsecureUnsealed:
@@ -104,6 +107,18 @@ func (m *Manager) decode(rec *record, key string, stored Record) error {
 	}
 	rec.maxAge, err = decodeMaxAge(rec.cookie)
 	return err
+}
+
+// split is splitObject for a whole record. Nearly every record begins with the
+// same cookie, which then needs no second look.
+func (m *Manager) split(text []byte, fields []field) ([]field, error) {
+	if len(text) <= len(m.plainStart) || text[len(m.plainStart)] != ',' || !bytes.HasPrefix(text, m.plainStart) {
+		return splitObject(text, fields)
+	}
+	name, value := text[len(`{"`):][:len(cookieKey)], text[len(`{"":`)+len(cookieKey):len(m.plainStart)]
+	s := scanner{text: text, pos: len(m.plainStart) + len(`,`)}
+	s.space()
+	return s.members(append(fields, field{name: name, value: value}))
 }
 
 // decodeMaxAge returns originalMaxAge, 0 where the cookie ends with the browser,
@@ -145,42 +160,42 @@ func storedExpires(cookie []byte) time.Time {
 	return t
 }
 
-// findMeta returns what Pillbox noted of a session, or nothing where an Express
+// find fills in what Pillbox noted of a session: nothing where an Express
 // application made it.
-func findMeta(fields []field) (meta, error) {
+func (t *meta) find(fields []field) error {
 	text, ok := find(fields, metaKey)
 	if !ok {
-		return meta{}, nil
+		return nil
 	}
 	var room [6]field
 	members, err := splitObject(text, room[:0])
 	if err != nil {
-		return meta{}, errMeta
+		return errMeta
 	}
-	var out meta
-	for _, f := range members {
+	for i := range members {
+		f := &members[i]
 		switch string(f.name) {
 		case "created":
-			out.created, err = decodeMillis(f.value)
+			t.created, err = decodeMillis(f.value)
 		case "signedIn":
-			out.signedIn, err = decodeMillis(f.value)
+			t.signedIn, err = decodeMillis(f.value)
 		case "moved":
-			out.moved, err = decodeMillis(f.value)
+			t.moved, err = decodeMillis(f.value)
 		case "user":
-			out.user, err = decodeString(f.value)
+			t.user, err = decodeString(f.value)
 		case "heir":
-			out.heir, err = decodeString(f.value)
+			t.heir, err = decodeString(f.value)
 		case "sealed":
 			if len(f.value) < 2 || f.value[0] != '"' {
-				return meta{}, errMeta
+				return errMeta
 			}
-			out.sealed = f.value[1 : len(f.value)-1]
+			t.sealed = f.value[1 : len(f.value)-1]
 		}
 		if err != nil {
-			return meta{}, errMeta
+			return errMeta
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // decodeString decodes a JSON string.
@@ -194,8 +209,11 @@ func decodeString(text []byte) (string, error) {
 }
 
 func decodeMillis(text []byte) (time.Time, error) {
-	ms, err := strconv.ParseInt(string(text), 10, 64)
-	return time.UnixMilli(ms), err
+	ms, ok := plainInt(text)
+	if !ok {
+		return time.Time{}, errMeta
+	}
+	return time.UnixMilli(ms), nil
 }
 
 func (t meta) encode() ([]byte, error) {

@@ -209,7 +209,7 @@ func (s *Session) ended(verb string) error {
 }
 
 func checkKey(key string) error {
-	if key == "" || reservedKeys[key] || !utf8.ValidString(key) {
+	if key == "" || isReserved(key) || !utf8.ValidString(key) {
 		return fmt.Errorf("pillbox: key %q: %w: choose another name", key, ErrReservedKey)
 	}
 	return nil
@@ -228,7 +228,7 @@ func (s *Session) Keys() ([]string, error) {
 	}
 	var keys []string
 	for _, f := range s.st.merge() {
-		if key := f.key(); !reservedKeys[key] && !slices.Contains(keys, key) {
+		if key := f.key(); !isReserved(key) && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
