@@ -94,7 +94,7 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	})
 	b.Run("New", func(b *testing.B) {
-		m := newManager(b, session.Config{Store: memstore.New(memstore.Options{MaxSessions: 10_000})})
+		m := newManager(b, session.Config{Store: memstore.New(memstore.Options{MaxSessions: -1})})
 		send(b, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := count.Set(session.From(r.Context()), 1); err != nil {
 				b.Fatal(err)

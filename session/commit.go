@@ -64,8 +64,7 @@ func (s *Session) always() bool {
 
 // reachable returns nil if a new id can be sent to the visitor, and else why not.
 func (s *Session) reachable() error {
-	switch {
-	case s.r == nil || s.sent || s.taken:
+	if s.r == nil || s.sent || s.taken {
 		return ErrTooLate
 	}
 	return s.m.deliverable(s.r)
@@ -181,7 +180,7 @@ func (s *Session) next(key string, old *record, now time.Time) (*record, error) 
 		rec.cookie, rec.maxAge, rec.meta = old.cookie, old.maxAge, old.meta
 	} else {
 		encrypted := s.r != nil && s.m.encrypted(s.r)
-		rec.cookie, rec.maxAge = s.m.newCookie(encrypted), s.m.config.Cookie.MaxAge
+		rec.cookie, rec.maxAge = s.m.cookies[encrypted], s.m.config.Cookie.MaxAge
 		fields = append([]field{{name: []byte(cookieKey), value: rec.cookie}, {name: []byte(metaKey)}}, fields...)
 	}
 	if st.next.signIn {

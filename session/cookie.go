@@ -193,10 +193,10 @@ func safeMethod(method string) bool {
 // isLocalhost reports whether browsers trust the host as if it were encrypted
 // (W3C Secure Contexts §3.1).
 func isLocalhost(hostport string) bool {
-	host := (&url.URL{Host: hostport}).Hostname()
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.IsLoopback()
+	host := strings.ToLower(strings.TrimSuffix((&url.URL{Host: hostport}).Hostname(), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
 }

@@ -20,10 +20,11 @@ type Manager struct {
 	publicIDs *publicIDCodec
 	proxies   []netip.Prefix
 
-	idle        time.Duration // of a session without a lifetime of its own
-	always      bool          // requests that do not use their session have work too
-	plainCookie []byte        // the stored cookie of nearly every session
-	plainStart  []byte        // and how its record begins
+	idle        time.Duration   // of a session without a lifetime of its own
+	always      bool            // requests that do not use their session have work too
+	cookies     map[bool][]byte // as new sessions have them stored, begun encrypted or not
+	plainCookie []byte          // that of nearly every session
+	plainStart  []byte          // and how its record begins
 
 	// queues let the requests of this process that meet a conflict on one
 	// session go one after the other, so that n of them cost n writes and
@@ -60,7 +61,8 @@ func New(config Config) (*Manager, error) {
 		}
 		m.proxies = append(m.proxies, network)
 	}
-	m.plainCookie = m.newCookie(config.Cookie.Secure == SecureAlways)
+	m.cookies = map[bool][]byte{false: m.newCookie(false), true: m.newCookie(true)}
+	m.plainCookie = m.cookies[config.Cookie.Secure == SecureAuto]
 	m.plainStart = fmt.Appendf(nil, `{"%s":%s`, cookieKey, m.plainCookie)
 	for i := range m.queues {
 		m.queues[i] = make(chan struct{}, 1)
