@@ -201,6 +201,14 @@ func (m *Manager) RevokeUser(ctx context.Context, user string, except ...string)
 	}
 	within, cancel := m.within(ctx)
 	defer cancel()
+	for _, key := range spared { // under their new ids too, in a grace
+		rec := new(record)
+		if m.config.RenewGrace > 0 && m.fetch(within, rec, key, time.Now(), Slide{}) == nil {
+			if heir, _, err := m.follow(within, key, rec); err == nil && heir != key {
+				spared = append(spared, heir)
+			}
+		}
+	}
 	n, err := index.RevokeUser(within, user, time.Now(), spared...)
 	if err != nil {
 		return n, fmt.Errorf("pillbox: revoke user: %w", err)

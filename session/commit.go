@@ -67,6 +67,9 @@ func (s *Session) reachable() error {
 	if s.r == nil || s.sent || s.taken {
 		return ErrTooLate
 	}
+	if s.st.crowd {
+		return ErrManyCookies
+	}
 	return s.m.deliverable(s.r)
 }
 
@@ -152,7 +155,7 @@ func (s *Session) replace(id, key string, rec *record) {
 	st.sendCookie, st.fresh = true, true
 	for _, stray := range st.strays {
 		// These came along in further cookies and would go on competing.
-		if err := s.delete(stray, nil); err != nil {
+		if err := s.endOther(stray); err != nil {
 			s.m.emit(s.ctx, stray, Event{Kind: EventFailed, Err: err})
 		}
 	}

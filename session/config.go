@@ -107,6 +107,7 @@ type Config struct {
 
 	// RejectOverMax makes the sign-in that would exceed MaxPerUser fail with
 	// [ErrTooManySessions]. Otherwise it ends the user's oldest session.
+	// With RenewGrace an id that was replaced counts until its grace is over.
 	RejectOverMax bool
 
 	// RenewGrace is how long an id that [Session.Renew] replaced may still
@@ -121,7 +122,7 @@ type Config struct {
 
 	// ErrorHandler answers a request whose session could not be committed;
 	// nothing of the handler's own response has been sent then, and nothing
-	// will be. [Status] suggests a status code. Nil answers with that code
+	// will be. The request has no session. [Status] suggests a status code. Nil answers with that code
 	// and one plain sentence. The error is logged either way.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 

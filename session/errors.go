@@ -36,6 +36,10 @@ var (
 	// [Manager.Open].
 	ErrRequestOver = errors.New("the session's request is over; open the session with Manager.Open")
 
+	// ErrManyCookies: the request carries so many well-signed session cookies
+	// that a new one could not be told from them.
+	ErrManyCookies = errors.New("request carries too many session cookies")
+
 	// ErrTooLarge: the session exceeds Config.MaxBytes.
 	ErrTooLarge = errors.New("session is too large")
 
@@ -51,7 +55,7 @@ var (
 )
 
 // Status returns the HTTP status code that answers a request whose session
-// could not be used because of err: 409 where the session ended under it, 413
+// could not be used because of err: 400 for too many cookies, 409 where the session ended under it, 413
 // for a session that is too large, 403 for a cross-site request, 401 where a
 // fresh sign-in is needed, 429 for too many sessions, 500 for a mistake in the
 // program or its configuration, and 503 where the store failed.
@@ -60,6 +64,7 @@ func Status(err error) int {
 		code int
 		errs []error
 	}{
+		{http.StatusBadRequest, []error{ErrManyCookies}},
 		{http.StatusConflict, []error{ErrEnded, ErrReadOnly, ErrConflict}},
 		{http.StatusRequestEntityTooLarge, []error{ErrTooLarge}},
 		{http.StatusForbidden, []error{ErrCrossSite}},
@@ -82,6 +87,8 @@ func Status(err error) int {
 // explain returns the one sentence that a visitor may read about err.
 func explain(err error) string {
 	switch Status(err) {
+	case http.StatusBadRequest:
+		return "Your browser sent too many session cookies. Delete the cookies of this site and try again."
 	case http.StatusConflict:
 		return "Your session has ended or changed meanwhile. Load the page again."
 	case http.StatusRequestEntityTooLarge:

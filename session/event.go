@@ -2,8 +2,12 @@ package session
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
+	"sync/atomic"
+	"time"
 )
 
 // An EventKind says what happened to a session.
@@ -79,23 +83,34 @@ type Event struct {
 	Err      error     // for EventDamaged and EventFailed
 }
 
-// level returns how loudly an event is logged.
-func (k EventKind) level() slog.Level {
-	switch k {
-	case EventFailed:
-		return slog.LevelError
-	case EventDamaged:
+// level returns how loudly an event is logged. What any client can bring about as
+// often as it likes is for debugging: louder, it would fill the log.
+func (m *Manager) level(kind EventKind, err error) slog.Level {
+	switch {
+	case kind == EventDamaged:
 		return slog.LevelWarn
+	case kind != EventFailed || Status(err) < http.StatusInternalServerError:
+		return slog.LevelDebug
+	case errors.Is(err, ErrInsecureRequest) && !m.insecure.due(time.Minute):
+		return slog.LevelDebug // a mistake in the configuration, said once a minute
 	}
-	// The rest any client can bring about as often as it likes: louder, it
-	// would fill the log.
-	return slog.LevelDebug
+	return slog.LevelError
 }
 
-// watched reports whether anybody hears of an event of this kind; if not, it
-// need not be put together.
-func (m *Manager) watched(ctx context.Context, kind EventKind) bool {
-	return m.config.Observe != nil || m.logger().Enabled(ctx, kind.level())
+// A throttle lets something through now and then. Its zero value is ready.
+type throttle struct{ last atomic.Int64 }
+
+// due reports whether the last time is at least this long ago, and if so, makes
+// it now.
+func (t *throttle) due(every time.Duration) bool {
+	last, now := t.last.Load(), int64(time.Since(clock))
+	return (last == 0 || now-last >= int64(every)) && t.last.CompareAndSwap(last, now)
+}
+
+// watched reports whether anybody hears of a session's ordinary life; if not, an
+// event need not be put together.
+func (m *Manager) watched(ctx context.Context) bool {
+	return m.config.Observe != nil || m.logger().Enabled(ctx, slog.LevelDebug)
 }
 
 func (m *Manager) logger() *slog.Logger {
@@ -107,7 +122,11 @@ func (m *Manager) logger() *slog.Logger {
 
 // emit tells the log and the observer about an event of the session under key.
 func (m *Manager) emit(ctx context.Context, key string, e Event) {
-	if !m.watched(ctx, e.Kind) {
+	level := slog.LevelDebug
+	if e.Kind == EventFailed || e.Kind == EventDamaged {
+		level = m.level(e.Kind, e.Err)
+	}
+	if m.config.Observe == nil && !m.logger().Enabled(ctx, level) {
 		return
 	}
 	e.PublicID = m.publicIDs.encode(key)
@@ -125,7 +144,7 @@ func (m *Manager) emit(ctx context.Context, key string, e Event) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
-	m.logger().LogAttrs(ctx, e.Kind.level(), "pillbox: session "+e.Kind.String(), attrs...)
+	m.logger().LogAttrs(ctx, level, "pillbox: session "+e.Kind.String(), attrs...)
 	if m.config.Observe != nil {
 		m.config.Observe(e)
 	}

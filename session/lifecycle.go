@@ -149,8 +149,8 @@ func (s *Session) end(verb string) error {
 		return nil
 	}
 	loadErr := s.load()
-	if errors.Is(loadErr, ErrOutsidePath) {
-		return loadErr
+	if errors.Is(loadErr, ErrOutsidePath) || loadErr != nil && s.m.config.RenewGrace > 0 {
+		return loadErr // in a grace, what is to be ended is known only once it is read
 	}
 	others := slices.Concat(st.strays, st.doomed)
 	if loadErr != nil && s.r != nil {
@@ -173,7 +173,7 @@ func (s *Session) end(verb string) error {
 		if err != nil {
 			break
 		}
-		if err = s.delete(key, nil); err == nil {
+		if err = s.endOther(key); err == nil {
 			s.m.emit(s.ctx, key, Event{Kind: EventDestroyed})
 		}
 	}
@@ -183,4 +183,17 @@ func (s *Session) end(verb string) error {
 	// A new state, since the store may still look at the contexts in the old.
 	s.st = &state{loaded: true, clearCookie: st.clearCookie || st.rec != nil || len(others) > 0}
 	return nil
+}
+
+// endOther ends what another cookie of the request stands for.
+func (s *Session) endOther(key string) error {
+	if s.m.config.RenewGrace > 0 {
+		rec := new(record)
+		if s.fetch(rec, key, time.Now(), Slide{}) == nil {
+			ctx := s.writeContext()
+			defer ctx.release()
+			return s.m.terminate(ctx, key, rec)
+		}
+	}
+	return s.delete(key, nil)
 }

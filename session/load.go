@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,7 @@ func (s *Session) load() error {
 	switch {
 	case len(ids) > maxLive || looked > maxCandidates && len(ids) > 0:
 		// Whoever can plant that many can hide the visitor's own among them.
+		st.crowd = true
 		for _, id := range ids {
 			st.doomed = append(st.doomed, s.m.key(id))
 		}
@@ -108,13 +110,18 @@ func (s *Session) choose(ids []string) error {
 	now := time.Now()
 	var chosen *record
 	var id string
-	for _, candidate := range ids {
-		key := s.m.key(candidate)
+	keys := make([]string, len(ids))
+	for i := range ids {
+		keys[i] = s.m.key(ids[i])
+	}
+	for i, key := range keys {
 		rec := new(record)
 		err := s.look(rec, key, now, Slide{})
 		switch {
+		case err == nil && slices.Contains(keys, rec.meta.heir):
+			// This session goes on under another of the ids.
 		case err == nil:
-			chosen, id = rec, candidate
+			chosen, id = rec, ids[i]
 			st.strays = append(st.strays, key)
 		case errors.Is(err, errDamaged):
 			s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})

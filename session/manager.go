@@ -26,6 +26,8 @@ type Manager struct {
 	plainCookie []byte          // that of nearly every session
 	plainStart  []byte          // and how its record begins
 
+	insecure throttle // of the log line about ErrInsecureRequest
+
 	// queues let the requests of this process that meet a conflict on one
 	// session go one after the other, so that n of them cost n writes and
 	// not n².
@@ -115,6 +117,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 		s.m, s.ctx, s.r, s.w = m, x.Context, r, w
 		s.began = time.Since(clock)
 		x.writer = responseWriter{ResponseWriter: w, session: s}
+		defer x.writer.panicked()
 		next.ServeHTTP(&x.writer, r.WithContext(x))
 		x.writer.finish()
 	})

@@ -239,6 +239,15 @@ func (t meta) encode() ([]byte, error) {
 // date, sealed if there are keys. It also returns the fields as they are then,
 // in the same slice where there is room.
 func (m *Manager) encode(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
+	data, fields, err := m.pack(key, fields, rawMeta, expires)
+	if err == nil && m.config.MaxBytes > 0 && len(data) > m.config.MaxBytes {
+		err = fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxBytes)", ErrTooLarge, len(data), m.config.MaxBytes)
+	}
+	return data, fields, err
+}
+
+// pack is encode without the bound.
+func (m *Manager) pack(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
 	if rawMeta != nil {
 		fields = replace(fields, metaKey, rawMeta)
 	}
@@ -255,9 +264,6 @@ func (m *Manager) encode(key string, fields []field, rawMeta []byte, expires tim
 		if data, err = m.seal(key, cookie, data); err != nil {
 			return nil, nil, err
 		}
-	}
-	if m.config.MaxBytes > 0 && len(data) > m.config.MaxBytes {
-		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxBytes)", ErrTooLarge, len(data), m.config.MaxBytes)
 	}
 	return data, fields, nil
 }

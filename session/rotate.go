@@ -42,10 +42,18 @@ func (s *Session) SignIn(user string) error {
 	if user == "" || len(user) > 255 || !utf8.ValidString(user) {
 		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255 of UTF-8", len(user))
 	}
-	return s.plan("sign in", func(st *state) {
+	var err error
+	planErr := s.plan("sign in", func(st *state) {
 		other := st.rec != nil && st.rec.meta.user != "" && st.rec.meta.user != user
 		st.next = rotation{on: true, drop: st.next.drop || other, signIn: true, user: user}
+		if other {
+			err = st.replay() // functions have run on the other user's data
+		}
 	})
+	if planErr != nil {
+		return planErr
+	}
+	return err
 }
 
 // plan changes what the next commit does with the session's id.
@@ -102,7 +110,7 @@ func (s *Session) rotate() error {
 	case !had:
 		event.Kind = EventCreated
 	}
-	if had && s.m.watched(s.ctx, event.Kind) {
+	if had && s.m.watched(s.ctx) {
 		event.Previous = s.m.publicIDs.encode(previous)
 	}
 	s.m.emit(s.ctx, key, event)
@@ -186,7 +194,10 @@ func (s *Session) endOld(now time.Time, heir string) error {
 	st, m := s.st, s.m
 	switch {
 	case st.next.drop:
-		return s.delete(st.key, nil) // nothing of it is carried over
+		// Nothing of it is carried over, and it may have an heir by now.
+		ctx := s.writeContext()
+		defer ctx.release()
+		return m.terminate(ctx, st.key, st.rec)
 	case st.next.signIn || m.config.RenewGrace == 0:
 		return s.delete(st.key, st.rec.raw)
 	}
@@ -196,7 +207,7 @@ func (s *Session) endOld(now time.Time, heir string) error {
 	if err != nil {
 		return err
 	}
-	raw, _, err := m.encode(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
+	raw, _, err := m.pack(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
 	if err != nil {
 		return err
 	}

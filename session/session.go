@@ -50,6 +50,7 @@ type state struct {
 	rec    *record  // what the store had; nil where there is no session
 	strays []string // keys of further live sessions that came along
 	doomed []string // keys of what else came along, to be ended if the session is
+	crowd  bool     // more ids came along than are looked at
 
 	standoffs int // conflicts over a record that nobody had changed
 	loadedAt  time.Time
@@ -193,13 +194,17 @@ func (s *Session) transform(key string, f func(old []byte) ([]byte, error)) erro
 	}
 	st := s.st
 	before := slices.Clone(st.changes)
+	done := false
+	defer func() {
+		if !done { // f may have panicked, too
+			st.changes = before
+		}
+	}()
 	err := st.apply(key, f)
 	if err == nil {
 		err = s.commit()
 	}
-	if err != nil {
-		st.changes = before
-	}
+	done = err == nil
 	return err
 }
 

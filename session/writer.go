@@ -287,3 +287,18 @@ func (s *Session) report(key string, err error) {
 	}
 	s.m.emit(s.ctx, key, Event{Kind: EventFailed, Err: err})
 }
+
+// panicked runs when the handler has panicked: nothing is committed, but a
+// cookie for what was saved before goes with the answer of whoever recovers.
+func (w *responseWriter) panicked() {
+	s := w.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	s.over = true
+	if !w.begun && s.st != nil && s.st.loaded && (s.st.fresh || s.st.clearCookie) && !s.taken {
+		s.addHeaders()
+	}
+}

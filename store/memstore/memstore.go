@@ -18,6 +18,7 @@ package memstore
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"math"
@@ -95,6 +96,9 @@ var (
 	_ session.Clearer   = (*Store)(nil)
 	_ session.Pruner    = (*Store)(nil)
 )
+
+// Format implements [fmt.Formatter]. It writes nothing of what is stored.
+func (s *Store) Format(f fmt.State, _ rune) { fmt.Fprint(f, "memstore.Store{…}") }
 
 // New returns an empty store. It starts no goroutine: while there are records
 // a timer runs, which ends with [Store.Close], when no record is left, or when

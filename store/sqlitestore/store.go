@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"runtime"
@@ -62,6 +63,9 @@ var (
 	_ session.Clearer   = (*Store)(nil)
 	_ session.Pruner    = (*Store)(nil)
 )
+
+// Format implements [fmt.Formatter]. It writes nothing of what is stored.
+func (s *Store) Format(f fmt.State, _ rune) { fmt.Fprint(f, "sqlitestore.Store{…}") }
 
 // Open opens the database at path, a plain file name, and creates it if there
 // is none, with permission for its owner only (mode 0600) and in a directory
