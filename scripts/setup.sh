@@ -109,6 +109,7 @@ own_node() {
     node_ok && npm_ok
 }
 
+getent hosts localhost >/dev/null || missing+=("a name localhost: echo '127.0.0.1 localhost' >>/etc/hosts")
 go_ok || missing+=("Go $go_min or newer: unpack it from https://go.dev/dl/ to /usr/local/go")
 
 # need CHECK DESCRIPTION PACKAGE…: packages that apt is to install.

@@ -295,3 +295,43 @@ func TestAttackStoresPrintedWhatTheyHeld(t *testing.T) {
 		}
 	}
 }
+
+// Not an attack, but as silent: what a handler does with the error of an Update or
+// a Save need not reach the log, and then nobody learns what to configure.
+func TestUpdateAndSaveThatFailAreLogged(t *testing.T) {
+	for name, change := range map[string]func(s *session.Session) error{
+		"Update": func(s *session.Session) error {
+			_, err := pills.Update(s, func([]int) []int { return nil })
+			return err
+		},
+		"Save": func(s *session.Session) error { return errors.Join(pills.Set(s, nil), s.Save()) },
+	} {
+		var log bytes.Buffer
+		m := attacked(t, session.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		r := httptest.NewRequest(http.MethodPost, "http://plain.example.com/", nil)
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if err := change(session.From(r.Context())); !errors.Is(err, session.ErrInsecureRequest) {
+				t.Errorf("%s over plain HTTP = %v; want %v", name, err, session.ErrInsecureRequest)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		if !strings.Contains(log.String(), "TrustedProxies") {
+			t.Errorf("the log of a failed %s says %q; want what to configure", name, log.String())
+		}
+	}
+}
+
+func TestSessionAfterItsRequest(t *testing.T) {
+	m := attacked(t, session.Config{})
+	cookie := begin(t, m)
+	var late *session.Session
+	serve(m, cookie, func(s *session.Session) { late = s })
+	_, getErr := pills.Get(late)
+	_, updateErr := pills.Update(late, func(list []int) []int { return list })
+	for verb, err := range map[string]error{
+		"Get": getErr, "Set": pills.Set(late, nil), "Update": updateErr, "Save": late.Save(), "SignIn": late.SignIn("ilmer"),
+	} {
+		if !errors.Is(err, session.ErrRequestOver) {
+			t.Errorf("%s after the request = %v; want %v", verb, err, session.ErrRequestOver)
+		}
+	}
+}

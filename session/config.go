@@ -19,8 +19,8 @@ type Config struct {
 	// Secrets sign the cookies. The first one signs, each one verifies, so
 	// a new secret goes to the front and an old one stays behind it until
 	// the cookies that it signed have expired. Required. The first must have
-	// at least 16 bytes and not be a placeholder from a tutorial; 32 random
-	// bytes are best:
+	// at least 16 bytes and not be one of a few well-known placeholders; 32
+	// random bytes are best:
 	//
 	//	openssl rand -base64 32
 	Secrets []string
@@ -170,7 +170,8 @@ type Cookie struct {
 	// MaxAge is how long the browser keeps the cookie, counted anew whenever
 	// it is sent: when the session begins, renews its id or changes, and,
 	// with Config.Rolling, in every response. Zero means until the browser
-	// closes. At most 400 days (RFC 6265bis §5.5), in whole milliseconds.
+	// closes. At most 400 days (RFC 6265bis §5.5) and Config.AbsoluteTimeout, in
+	// whole milliseconds.
 	MaxAge time.Duration
 
 	// Secure says whether the cookie is kept to encrypted connections. Zero

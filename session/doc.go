@@ -22,8 +22,8 @@
 //
 // # What it promises
 //
-// No update is lost: Update is atomic across goroutines, processes and machines,
-// and changes by parallel requests to different keys are both kept. An ended
+// No update is lost: Update is atomic across goroutines, and across processes and
+// machines as far as they share the store, and changes by parallel requests to different keys are both kept. An ended
 // session is final: no request that is under way can bring it back. A response
 // leaves after its session is stored, so the next request finds it; where the
 // store fails, the response is an error. A request that does not use its session

@@ -37,7 +37,8 @@ func (k Key[T]) Has(s *Session) (bool, error) {
 // Set remembers a value for the key. It is encoded at once, so that later
 // changes to v have no effect, and committed with the response. Parallel
 // requests that set different keys keep both; of those that set the same key
-// the last one wins. To change a value in place, use Update.
+// the last one wins. To change a value in place, use Update. After the response
+// has begun a failure to save can only be logged; use Save or Update there.
 func (k Key[T]) Set(s *Session, v T) error {
 	raw, err := k.encode(v)
 	if err != nil {
@@ -58,7 +59,7 @@ func (k Key[T]) Delete(s *Session) error {
 //
 // Where another request was faster, change runs again on what that one stored.
 // So it must depend on nothing but its argument and have no effect but its
-// result, and it must not use the session.
+// result. It must not use the session, which would wait for itself for ever.
 //
 // On an error nothing of the update is stored, as far as the store can tell.
 func (k Key[T]) Update(s *Session, change func(T) T) (T, error) {

@@ -18,7 +18,8 @@ func (s *Session) Save() error {
 	}
 	err := s.commit()
 	if err != nil {
-		s.use().discard()
+		s.report(s.st.key, err)
+		s.st.discard()
 	}
 	return err
 }
@@ -89,8 +90,10 @@ func (s *Session) MaxAge() (time.Duration, error) {
 }
 
 // SetMaxAge gives this session a lifetime of its own: for "remember me". It is
-// a change like any other, stored and sent with the response. Zero ends the
-// session with the browser, and then Config's idle timeout applies. A visitor
+// a change like any other, stored and sent with the response. It is bounded by
+// Config.AbsoluteTimeout, 24 hours by default, and by an IdleTimeout that is set:
+// to remember somebody for 30 days, set AbsoluteTimeout to 30 days too. Zero ends
+// the session with the browser, and then Config's idle timeout applies. A visitor
 // without a session gets none by this alone.
 func (s *Session) SetMaxAge(d time.Duration) error {
 	if d < 0 || d > maxCookieAge || d%time.Millisecond != 0 {

@@ -15,6 +15,9 @@ func (s *Session) load() error {
 	if st.loaded {
 		return st.err
 	}
+	if s.over {
+		return fmt.Errorf("pillbox: load session: %w", ErrRequestOver)
+	}
 	st.loaded = true
 	if s.r == nil {
 		return nil

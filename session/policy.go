@@ -115,9 +115,9 @@ func (c *Config) checkSecrets(wrong wrongFunc) {
 	first := c.Secrets[0]
 	switch {
 	case slices.Contains(placeholders, strings.ToLower(strings.TrimSpace(first))):
-		wrong("Secrets", "begins with a placeholder that everybody knows: %s", remedy)
+		wrong("Secrets", "begins with a placeholder that everybody knows: %s, or set InsecureSecrets if an Express application uses it", remedy)
 	case len(first) < minSecretBytes:
-		wrong("Secrets", "begins with a secret of %d bytes, fewer than %d: %s", len(first), minSecretBytes, remedy)
+		wrong("Secrets", "begins with a secret of %d bytes, fewer than %d: %s, or set InsecureSecrets if an Express application uses it", len(first), minSecretBytes, remedy)
 	case strings.Count(first, first[:1]) == len(first):
 		wrong("Secrets", "begins with a secret of one repeated character: %s", remedy)
 	}
@@ -152,6 +152,10 @@ func (c *Config) setTimes(wrong wrongFunc) {
 		c.AbsoluteTimeout = defaultAbsolute
 	case c.AbsoluteTimeout < 0:
 		c.AbsoluteTimeout = 0 // from here on, zero means none
+	}
+	if c.AbsoluteTimeout > 0 && c.Cookie.MaxAge > c.AbsoluteTimeout {
+		wrong("Cookie.MaxAge", "is %v, longer than AbsoluteTimeout (%v) lets a session live: raise AbsoluteTimeout, or make it negative for no limit",
+			c.Cookie.MaxAge, c.AbsoluteTimeout)
 	}
 	switch idle := c.idle(); {
 	case c.TouchEvery == 0:

@@ -206,8 +206,21 @@ func TestSecurityRefusalsQuoteNoSecret(t *testing.T) {
 	}
 }
 
+// A cookie that outlives every session would be a promise that nobody keeps.
+func TestSecurityCookieOutlivingTheSessionIsRefused(t *testing.T) {
+	for absolute, refused := range map[time.Duration]bool{0: true, 29 * 24 * time.Hour: true, 30 * 24 * time.Hour: false, -1: false} {
+		c := newLab(t).config()
+		c.Cookie.MaxAge, c.AbsoluteTimeout = 30*24*time.Hour, absolute
+		_, err := session.New(c)
+		var wrong *session.ConfigError
+		if got := errors.As(err, &wrong) && wrong.Field == "Cookie.MaxAge"; got != refused {
+			t.Errorf("New with Cookie.MaxAge 30 days and AbsoluteTimeout %v = %v; want it refused: %v", absolute, err, refused)
+		}
+	}
+}
+
 func TestSecurityLongestLifetimeIsAccepted(t *testing.T) {
-	l := newLab(t, func(c *session.Config) { c.Cookie.MaxAge = 400 * 24 * time.Hour })
+	l := newLab(t, func(c *session.Config) { c.Cookie.MaxAge, c.AbsoluteTimeout = 400*24*time.Hour, -1 })
 	v := l.visitor()
 	v.post(func(s *session.Session) error {
 		if err := s.SetMaxAge(400*24*time.Hour + time.Millisecond); err == nil {

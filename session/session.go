@@ -202,7 +202,9 @@ func (s *Session) transform(key string, f func(old []byte) ([]byte, error)) erro
 	}()
 	err := st.apply(key, f)
 	if err == nil {
-		err = s.commit()
+		if err = s.commit(); err != nil {
+			s.report(st.key, err)
+		}
 	}
 	done = err == nil
 	return err

@@ -193,7 +193,7 @@ var raceCases = []testCase{
 		name: "TouchOnlyForwardInRace",
 		why:  "Touch only ever moves a deadline forward: of several at the same time the latest deadline wins",
 		run: func(ctx context.Context, s *subject) error {
-			for round := range rounds {
+			for round := range 4 * rounds {
 				id := fmt.Sprintf("id%d", round)
 				if err := s.create(ctx, id, one); err != nil {
 					return err
