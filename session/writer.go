@@ -25,9 +25,10 @@ var errPanicked = errors.New("pillbox: save session: panic")
 // A responseWriter commits the session before the first byte of the response.
 type responseWriter struct {
 	http.ResponseWriter
-	session *Session
-	begun   bool
-	failed  bool
+	session  *Session
+	begun    bool
+	failed   bool
+	finished bool
 }
 
 // begin commits the session, once, and adds its headers. It reports whether the
@@ -136,6 +137,7 @@ func (w *responseWriter) finish() {
 		w.session.commitLate()
 	}
 	w.session.close()
+	w.finished = true
 }
 
 // close notes that the request is over, so that what a stray goroutine changes
@@ -288,15 +290,15 @@ func (s *Session) report(key string, err error) {
 	s.m.emit(s.ctx, key, Event{Kind: EventFailed, Err: err})
 }
 
-// panicked runs when the handler has panicked: nothing is committed, but a
+// panicked runs last. If the handler has panicked, nothing is committed, but a
 // cookie for what was saved before goes with the answer of whoever recovers.
 func (w *responseWriter) panicked() {
+	if w.finished {
+		return
+	}
 	s := w.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
-		return
-	}
 	s.over = true
 	if !w.begun && s.st != nil && s.st.loaded && (s.st.fresh || s.st.clearCookie) && !s.taken {
 		s.addHeaders()
