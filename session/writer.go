@@ -131,20 +131,26 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 
 // finish commits what is left when the handler returns.
 func (w *responseWriter) finish() {
-	if !w.begun {
+	late := w.begun
+	if !late {
 		w.begin() // the server sends an empty 200 after this
-	} else if !w.failed {
-		w.session.commitLate()
 	}
-	w.session.close()
+	w.session.finish(late && !w.failed)
 	w.finished = true
 }
 
-// close notes that the request is over, so that what a stray goroutine changes
-// afterwards is an error and not lost in silence.
-func (s *Session) close() {
+// finish commits what changed after the first byte of the response, as far as
+// that is possible, and notes that the request is over: what a stray goroutine
+// changes afterwards is an error. Nothing is dropped in silence.
+func (s *Session) finish(late bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st := s.st
+	if late && st != nil && (len(st.changes) > 0 || st.next.on || st.lifetime != nil || st.touch) {
+		if err := s.commit(); err != nil {
+			s.m.emit(s.ctx, st.key, Event{Kind: EventFailed, Err: fmt.Errorf("after the response had begun: %w", err)})
+		}
+	}
 	s.over = true
 }
 
@@ -152,10 +158,11 @@ func (s *Session) close() {
 func (s *Session) commitResponse() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() { s.sent = true }()
 	if s.st == nil && !s.m.always {
+		s.sent = true
 		return nil
 	}
+	defer func() { s.sent = true }() // also if the commit panics
 	err := s.commit()
 	if err == nil && s.taken && s.st.fresh {
 		err = fmt.Errorf("pillbox: set cookie: %w", ErrTooLate)
@@ -172,20 +179,6 @@ func (s *Session) takeOver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken = true
-}
-
-// commitLate commits what changed after the first byte of the response, as far
-// as that is possible; nothing is dropped in silence.
-func (s *Session) commitLate() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.st
-	if st == nil || len(st.changes) == 0 && !st.next.on && st.lifetime == nil && !st.touch {
-		return
-	}
-	if err := s.commit(); err != nil {
-		s.m.emit(s.ctx, st.key, Event{Kind: EventFailed, Err: fmt.Errorf("after the response had begun: %w", err)})
-	}
 }
 
 // addHeaders adds the cookie to the response, and what caches need to know.
