@@ -58,9 +58,9 @@ func newServer(t *testing.T, handler http.Handler) (url string) {
 // what it then has.
 func act(w http.ResponseWriter, r *http.Request) {
 	s := session.From(r.Context())
-	var todo [][]json.RawMessage
-	err := json.NewDecoder(r.Body).Decode(&todo)
-	for _, op := range todo {
+	var ops [][]json.RawMessage
+	err := json.NewDecoder(r.Body).Decode(&ops)
+	for _, op := range ops {
 		var args [3]string
 		for i, arg := range op {
 			if i < 2 && json.Unmarshal(arg, &args[i]) != nil {
