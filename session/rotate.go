@@ -47,7 +47,10 @@ func (s *Session) SignIn(user string) error {
 		other := st.rec != nil && st.rec.meta.user != "" && st.rec.meta.user != user
 		st.next = rotation{on: true, drop: st.next.drop || other, signIn: true, user: user}
 		if other {
-			err = st.replay() // functions have run on the other user's data
+			// Functions have run on the other user's data.
+			if err = st.replay(); err != nil {
+				st.discard()
+			}
 		}
 	})
 	if planErr != nil {
