@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { ApiError, fetchDelete, fetchGet, fetchPost, fetchPublic, Turns } from "../src/lib/api.js";
 import { json, later, settled } from "./support.js";
 
-function stub(answer: (url: string, init: RequestInit) => Promise<Response> | Response) {
+function serveWith(answer: (url: string, init: RequestInit) => Promise<Response> | Response) {
   const fetch = vi.fn(async (url: string, init: RequestInit) => answer(url, init));
   vi.stubGlobal("fetch", fetch);
   return fetch;
@@ -19,12 +19,12 @@ async function failure(promise: Promise<unknown>): Promise<ApiError> {
 
 describe("a request", () => {
   it("resolves to the data of the answer", async () => {
-    stub(() => json(200, { data: [1, 2] }));
+    serveWith(() => json(200, { data: [1, 2] }));
     expect(await fetchGet("/pills")).toEqual([1, 2]);
   });
 
   it("carries the session's cookie, except where the answer is the same for everybody", async () => {
-    const fetch = stub(() => json(200, { data: [] }));
+    const fetch = serveWith(() => json(200, { data: [] }));
     await fetchGet("/pills");
     await fetchPost("/pills", { name: "Ibuprofen" });
     await fetchDelete("/pills");
@@ -38,7 +38,7 @@ describe("a request", () => {
   });
 
   it("sends its body as JSON, and no content type without one", async () => {
-    const fetch = stub(() => json(200, { data: [] }));
+    const fetch = serveWith(() => json(200, { data: [] }));
     await fetchPost("/pills", { name: "Pénicilline" });
     await fetchDelete("/pills");
     const [post, del] = fetch.mock.calls.map(([, init]) => init);
@@ -48,7 +48,7 @@ describe("a request", () => {
   });
 
   it("fails with the server's own code and message", async () => {
-    stub(() => json(400, { error: { code: "invalid_name", message: "A name has 1 to 100 characters." } }));
+    serveWith(() => json(400, { error: { code: "invalid_name", message: "A name has 1 to 100 characters." } }));
     const error = await failure(fetchPost("/pills", { name: "" }));
     expect(error).toMatchObject({ status: 400, code: "invalid_name", message: "A name has 1 to 100 characters.", unsure: false });
   });
@@ -58,7 +58,7 @@ describe("a request", () => {
     ["an empty body", 500, () => new Response(null, { status: 500 })],
     ["JSON of another form", 500, () => json(500, { error: "no" })],
   ])("has a readable message when the error is %s", async (_, status, answer) => {
-    stub(answer);
+    serveWith(answer);
     const error = await failure(fetchGet("/pills"));
     expect(error).toMatchObject({ status, code: "unknown", message: `The server answered with status ${status}.`, unsure: true });
   });
@@ -69,17 +69,17 @@ describe("a request", () => {
     ["a JSON list", () => json(200, [])],
     ["nothing", () => new Response(null, { status: 204 })],
   ])("does not take %s for an answer", async (_, answer) => {
-    stub(answer);
+    serveWith(answer);
     expect(await failure(fetchGet("/pills"))).toMatchObject({ code: "bad_answer" });
   });
 
   it("tells offline, timeout and abort apart", async () => {
-    stub(() => Promise.reject(new TypeError("Failed to fetch")));
+    serveWith(() => Promise.reject(new TypeError("Failed to fetch")));
     expect(await failure(fetchGet("/pills"))).toMatchObject({ status: 0, code: "offline", unsure: true });
 
     const hang = (_: string, { signal }: RequestInit) =>
       new Promise<Response>((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason as Error)));
-    stub(hang);
+    serveWith(hang);
     expect(await failure(fetchGet("/pills", { timeoutMs: 10 }))).toMatchObject({ status: 0, code: "timeout" });
 
     const control = new AbortController();
