@@ -130,7 +130,7 @@ func (m *Manager) Sessions(ctx context.Context, user string) ([]Info, error) {
 		rec := new(record)
 		err := m.fetch(ctx, rec, key, now, Slide{})
 		switch {
-		case errors.Is(err, ErrNotFound), errors.Is(err, errDamaged):
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("pillbox: list sessions: %w", err)
@@ -158,7 +158,7 @@ func (m *Manager) RevokeOf(ctx context.Context, user, publicID string) error {
 
 func (m *Manager) revoke(ctx context.Context, publicID string, allowed func(*record) bool) error {
 	key, rec, err := m.byPublicID(ctx, publicID)
-	damaged := errors.Is(err, errDamaged)
+	damaged := errors.Is(err, ErrDamaged)
 	if damaged {
 		rec, err = &record{}, nil // nobody's, but an administrator can end it
 	}

@@ -50,7 +50,7 @@ func (m *Manager) terminate(ctx context.Context, key string, rec *record) error 
 			}
 		}
 		switch {
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, ErrDamaged):
 			err = m.store.Delete(ctx, heir, nil)
 		case errors.Is(err, ErrNotFound):
 			err = nil // it has ended

@@ -74,7 +74,7 @@ func (s *Session) find(id string, now time.Time, slide Slide) error {
 	case errors.Is(err, ErrNotFound):
 		s.m.emit(s.ctx, key, Event{Kind: EventUnknown})
 		err = nil
-	case errors.Is(err, errDamaged):
+	case errors.Is(err, ErrDamaged):
 		s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
 		st.doomed, st.clearCookie = append(st.doomed, key), true
 		err = nil
@@ -126,7 +126,7 @@ func (s *Session) choose(ids []string) error {
 		case err == nil:
 			chosen, id = rec, ids[i]
 			st.strays = append(st.strays, key)
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, ErrDamaged):
 			s.m.emit(s.ctx, key, Event{Kind: EventDamaged, Err: err})
 			st.doomed = append(st.doomed, key)
 		case !errors.Is(err, ErrNotFound):

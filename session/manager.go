@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"net/http"
@@ -204,18 +203,15 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// errDamaged marks a record that is no session.
-var errDamaged = errors.New("stored session is damaged")
-
 // fetch loads the session under key into rec. It returns [ErrNotFound] for one that is
-// over, whatever the store thinks, and errDamaged for what is none.
+// over, whatever the store thinks, and [ErrDamaged] for what is none.
 func (m *Manager) fetch(ctx context.Context, rec *record, key string, now time.Time, slide Slide) error {
 	stored, err := m.store.Load(ctx, key, slide)
 	if err != nil {
 		return err
 	}
 	if err := m.decode(rec, key, stored); err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if rec.meta.created.IsZero() {
 		// An Express application made it: its age counts from when it was

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +31,10 @@ import (
 //
 // The package storetest checks an implementation against this contract.
 type Store interface {
-	// Load returns the live record under id, or [ErrNotFound].
+	// Load returns the live record under id, or [ErrNotFound]. It returns
+	// [ErrDamaged] where something lies under the id that cannot be a
+	// record, such as a value of another type that a stranger wrote there;
+	// Delete with a nil old removes that too.
 	//
 	// If slide says so, Load also moves the record's deadline forward, in
 	// the same round trip and without writing its data; Record.Deadline is
@@ -192,6 +197,31 @@ type Pruner interface {
 	Prune(ctx context.Context, limit int) (int, error)
 }
 
+// Watcher is implemented by a [Store] that tells of changes when they happen.
+type Watcher interface {
+	// Watch calls changed with the [Digest] of a record's id after each
+	// Create, Update, Delete and RevokeUser that any process has made
+	// through a store of this kind, until ctx is done; it then returns
+	// ctx.Err(). It does not tell of a Touch, of a record whose time has
+	// run out, or of what others do to the engine.
+	//
+	// A change may be told late, in another order or more than once. Watch
+	// calls changed with the empty string when it begins to listen, and
+	// whenever it may have missed something since: anything may then have
+	// changed. It does not give up because the engine fails for a while.
+	//
+	// The calls are made one after the other, and hold up later ones until
+	// they return.
+	Watch(ctx context.Context, changed func(digest string)) error
+}
+
+// Digest returns what a [Watcher] calls the record under id: the SHA-256 of the
+// id in hexadecimal, which is of no use to somebody who overhears it.
+func Digest(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
 // What a [Store] answers. They may be wrapped; test with [errors.Is].
 var (
 	// ErrNotFound: there is no live record under this id.
@@ -202,6 +232,9 @@ var (
 
 	// ErrConflict: the record no longer holds what the caller read.
 	ErrConflict = errors.New("session was changed meanwhile")
+
+	// ErrDamaged: what is stored under this id is no session.
+	ErrDamaged = errors.New("stored session is damaged")
 
 	// ErrRevoked: the user's sessions were revoked after this sign-in began.
 	ErrRevoked = errors.New("sign-in was revoked meanwhile")
