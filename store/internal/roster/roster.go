@@ -1,0 +1,273 @@
+// Package roster is the by-user index of stores whose engine changes one key at
+// a time: one document for each user, a roster, that lists the user's records
+// and is only ever replaced by compare-and-swap. No transaction over several
+// keys is needed, so it works on a Redis Cluster as well as on one table.
+//
+// Whatever happens to a user's records as a whole happens at the moment when a
+// new roster replaces the one before: from then on a record is listed, or is to
+// end, or every sign-in that began earlier is refused. The records themselves
+// follow before the method returns. A process that dies in between leaves them
+// on the roster as to be ended, and whoever comes next ends them.
+//
+// A record that ends by itself or by Delete stays on the roster until somebody
+// notices. Ids are random and never used twice, so that does no harm.
+package roster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/maphash"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
+)
+
+// A Backend is what a [Roster] needs of a store. Its methods may be called
+// concurrently.
+type Backend interface {
+	// ReadRoster returns the document under key, or nil if there is none. It
+	// sees every WriteRoster that has returned.
+	ReadRoster(ctx context.Context, key string) ([]byte, error)
+
+	// WriteRoster replaces the document under key if it is still old, byte
+	// for byte, and reports whether it was; a nil old means that there is
+	// none. Nil data removes it. The engine may remove the document after
+	// until; the zero time means never.
+	WriteRoster(ctx context.Context, key string, old, data []byte, until time.Time) (bool, error)
+
+	// CreateRecord stores a record without regard to its owner, or returns
+	// [session.ErrExists] if a live one is there.
+	CreateRecord(ctx context.Context, id string, rec session.Record) error
+
+	// DeleteRecords ends the records under ids, of which some may not exist,
+	// and returns how many were live.
+	DeleteRecords(ctx context.Context, ids []string) (int, error)
+
+	// Living returns those of ids under which there is a live record, in the
+	// order given.
+	Living(ctx context.Context, ids []string) ([]string, error)
+}
+
+// A Roster finds a store's records by their owner. Its methods do what
+// [session.UserIndex] says, and may be called concurrently.
+type Roster struct {
+	backend Backend
+	seed    maphash.Seed
+	turns   [256]chan struct{} // hold one token each
+}
+
+// New returns a Roster on a store.
+func New(b Backend) *Roster {
+	r := &Roster{backend: b, seed: maphash.MakeSeed()}
+	for i := range r.turns {
+		r.turns[i] = make(chan struct{}, 1)
+	}
+	return r
+}
+
+// Key returns the name of a user's document: the SHA-256 of the user in
+// base64url, which is 43 characters long and tells nobody who it is.
+func Key(user string) string {
+	sum := sha256.Sum256([]byte(user))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Create stores a record and enters it on its owner's roster. The owner must
+// not be empty.
+func (r *Roster) Create(ctx context.Context, id string, rec session.Record) error {
+	// The record comes first. Until Create returns nobody knows its id, so
+	// that a record which is not to be can be taken away again; a roster that
+	// lists what does not exist yet would show it to others.
+	if err := r.backend.CreateRecord(ctx, id, rec); err != nil {
+		return err
+	}
+	evicted, err := r.enter(ctx, id, rec.Owner)
+	if err == nil {
+		err = r.end(ctx, Key(rec.Owner.User), evicted)
+	}
+	if err != nil {
+		// Nobody will ever ask for it, and it ends by itself: what matters is
+		// only not to keep it for longer than need be.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = r.backend.DeleteRecords(ctx, []string{id})
+	}
+	return err
+}
+
+// enter puts id on the owner's roster and returns what has to end for it.
+func (r *Roster) enter(ctx context.Context, id string, owner session.Owner) (evicted []string, err error) {
+	err = r.change(ctx, Key(owner.User), id, func(p *page) error {
+		if p.Revoked != nil && *p.Revoked >= contract.Nanos(owner.AsOf) {
+			return session.ErrRevoked
+		}
+		p.IDs = without(p.IDs, []string{id}) // of an earlier life
+		counted := p.count(owner.Replaces)
+		if owner.Max > 0 && counted >= owner.Max || len(p.IDs) >= p.Full {
+			living, err := r.backend.Living(ctx, p.IDs)
+			if err != nil {
+				return err
+			}
+			p.IDs = living
+			p.Full = 2*len(living) + minFull
+			counted = p.count(owner.Replaces)
+		}
+		evicted = nil
+		if surplus := counted - owner.Max + 1; owner.Max > 0 && surplus > 0 {
+			if owner.Reject {
+				return session.ErrTooManySessions
+			}
+			evicted = p.oldest(surplus, owner.Replaces)
+			p.condemn(evicted)
+		}
+		p.IDs = append(p.IDs, id)
+		return nil
+	})
+	return evicted, err
+}
+
+// UserIDs returns the ids of the user's live records, oldest first.
+func (r *Roster) UserIDs(ctx context.Context, user string) ([]string, error) {
+	if user == "" {
+		return nil, nil
+	}
+	text, err := r.backend.ReadRoster(ctx, Key(user))
+	if err != nil {
+		return nil, err
+	}
+	p, err := parse(text)
+	if err != nil || len(p.IDs) == 0 {
+		return nil, err
+	}
+	return r.backend.Living(ctx, p.IDs)
+}
+
+// RevokeUser ends the user's records but those under the ids in except.
+func (r *Roster) RevokeUser(ctx context.Context, user string, at time.Time, except ...string) (int, error) {
+	if user == "" {
+		return 0, nil
+	}
+	var ended int
+	var condemned []string
+	err := r.change(ctx, Key(user), "", func(p *page) (err error) {
+		p.revoke(at, time.Now().Add(contract.RevocationKept))
+		condemned = slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return slices.Contains(except, id) })
+		if ended, err = r.count(ctx, condemned); err != nil {
+			return err
+		}
+		p.condemn(condemned)
+		return nil
+	})
+	if err == nil {
+		err = r.end(ctx, Key(user), condemned)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return ended, nil
+}
+
+// count returns how many of the ids have live records.
+func (r *Roster) count(ctx context.Context, ids []string) (int, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	living, err := r.backend.Living(ctx, ids)
+	return len(living), err
+}
+
+// Prune drops from one document what is no longer live, and the document itself
+// once it says nothing any more.
+func (r *Roster) Prune(ctx context.Context, key string) error {
+	return r.change(ctx, key, "", func(p *page) error {
+		if len(p.IDs) == 0 {
+			return nil
+		}
+		living, err := r.backend.Living(ctx, p.IDs)
+		p.IDs = living
+		return err
+	})
+}
+
+// end ends records that a roster condemns, and takes them off it.
+func (r *Roster) end(ctx context.Context, key string, condemned []string) error {
+	if len(condemned) == 0 {
+		return nil
+	}
+	if _, err := r.backend.DeleteRecords(ctx, condemned); err != nil {
+		return err
+	}
+	r.forget(ctx, key, condemned)
+	return nil
+}
+
+// forget takes ended records off a roster. Where that fails, whoever changes
+// the roster next does it.
+func (r *Roster) forget(ctx context.Context, key string, ended []string) {
+	_ = r.change(ctx, key, "", func(p *page) error {
+		p.forget(ended)
+		return nil
+	})
+}
+
+// change replaces the roster under key by what edit makes of it, or leaves it
+// alone if edit fails. Edit may be called more than once. The record under born
+// has just been created, and is not what an earlier call has condemned.
+func (r *Roster) change(ctx context.Context, key, born string, edit func(*page) error) error {
+	// Of the calls of one process only one at a time tries: with all of them
+	// trying, each change would undo the attempts of all the others.
+	turn := r.turns[maphash.String(r.seed, key)%uint64(len(r.turns))]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for attempt := 0; ; attempt++ {
+		old, err := r.backend.ReadRoster(ctx, key)
+		if err != nil {
+			return err
+		}
+		p, err := parse(old)
+		if err != nil {
+			return err
+		}
+		p.Ending = without(p.Ending, []string{born})
+		if len(p.Ending) > 0 {
+			// Somebody is about to end these, or has died over it.
+			if _, err := r.backend.DeleteRecords(ctx, p.Ending); err != nil {
+				return err
+			}
+			p.Ending = nil
+		}
+		if err := edit(p); err != nil {
+			return err
+		}
+		data, until := p.text(time.Now())
+		if string(data) == string(old) {
+			return nil
+		}
+		done, err := r.backend.WriteRoster(ctx, key, old, data, until)
+		if done || err != nil {
+			return err
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before another attempt: for a random time that grows up to 50 ms.
+func pause(ctx context.Context, attempt int) error {
+	longest := min(time.Millisecond<<min(attempt, 10), 50*time.Millisecond)
+	select {
+	case <-time.After(rand.N(longest)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,315 @@
+package roster_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/session/storetest"
+	"github.com/pillboxgo/pillbox/store/internal/roster"
+	"github.com/pillboxgo/pillbox/store/memstore"
+)
+
+// An engine keeps records and documents as an engine does that changes one key
+// at a time.
+type engine struct {
+	records *memstore.Store
+
+	mu   sync.Mutex
+	docs map[string][]byte
+
+	// fault, if set, is asked before each call what to answer instead.
+	fault func(call string) error
+}
+
+func newEngine() *engine {
+	return &engine{records: memstore.New(memstore.Options{}), docs: make(map[string][]byte)}
+}
+
+func (e *engine) fails(ctx context.Context, call string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.fault != nil {
+		return e.fault(call)
+	}
+	return nil
+}
+
+func (e *engine) ReadRoster(ctx context.Context, key string) ([]byte, error) {
+	if err := e.fails(ctx, "ReadRoster"); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return bytes.Clone(e.docs[key]), nil
+}
+
+func (e *engine) WriteRoster(ctx context.Context, key string, old, data []byte, until time.Time) (bool, error) {
+	if err := e.fails(ctx, "WriteRoster"); err != nil {
+		return false, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now, there := e.docs[key]
+	if there != (old != nil) || !bytes.Equal(now, old) {
+		return false, nil
+	}
+	if data == nil {
+		delete(e.docs, key)
+	} else {
+		e.docs[key] = bytes.Clone(data)
+	}
+	return true, nil
+}
+
+func (e *engine) CreateRecord(ctx context.Context, id string, rec session.Record) error {
+	if err := e.fails(ctx, "CreateRecord"); err != nil {
+		return err
+	}
+	rec.Owner = session.Owner{}
+	return e.records.Create(ctx, id, rec)
+}
+
+func (e *engine) DeleteRecords(ctx context.Context, ids []string) (int, error) {
+	ended := 0
+	for _, id := range ids {
+		if err := e.fails(ctx, "DeleteRecords"); err != nil {
+			return ended, err
+		}
+		living, err := e.Living(ctx, []string{id})
+		if err == nil {
+			err = e.records.Delete(ctx, id, nil)
+		}
+		if err != nil {
+			return ended, err
+		}
+		ended += len(living)
+	}
+	return ended, nil
+}
+
+func (e *engine) Living(ctx context.Context, ids []string) ([]string, error) {
+	if err := e.fails(ctx, "Living"); err != nil {
+		return nil, err
+	}
+	var living []string
+	for _, id := range ids {
+		_, err := e.records.Load(ctx, id, session.Slide{})
+		if err == nil {
+			living = append(living, id)
+		} else if !errors.Is(err, session.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return living, nil
+}
+
+// A store is the smallest one that has a roster.
+type store struct {
+	engine *engine
+	*roster.Roster
+}
+
+func newStore(e *engine) store { return store{e, roster.New(e)} }
+
+func (s store) Create(ctx context.Context, id string, rec session.Record) error {
+	if rec.Owner.User == "" {
+		return s.engine.CreateRecord(ctx, id, rec)
+	}
+	return s.Roster.Create(ctx, id, rec)
+}
+
+func (s store) Load(ctx context.Context, id string, slide session.Slide) (session.Record, error) {
+	return s.engine.records.Load(ctx, id, slide)
+}
+
+func (s store) Update(ctx context.Context, id string, old, data []byte, deadline time.Time) error {
+	return s.engine.records.Update(ctx, id, old, data, deadline)
+}
+
+func (s store) Touch(ctx context.Context, id string, deadline time.Time) error {
+	return s.engine.records.Touch(ctx, id, deadline)
+}
+
+func (s store) Delete(ctx context.Context, id string, old []byte) error {
+	return s.engine.records.Delete(ctx, id, old)
+}
+
+// What a store promises about users, it keeps with a roster, also when two
+// processes have the same records.
+func TestContract(t *testing.T) {
+	storetest.RunConfig(t, storetest.Config{
+		Open: func(t *testing.T) session.Store {
+			e := newEngine()
+			t.Cleanup(func() { e.records.Close() })
+			return newStore(e)
+		},
+		Peer: func(_ *testing.T, s session.Store) session.Store { return newStore(s.(store).engine) },
+	})
+}
+
+func rec(user string, owner session.Owner) session.Record {
+	owner.User = user
+	if owner.AsOf.IsZero() {
+		owner.AsOf = time.Now()
+	}
+	return session.Record{Data: []byte(`{}`), Deadline: time.Now().Add(time.Hour), Owner: owner}
+}
+
+// The process dies at each of its calls in turn. Whatever the next process then
+// does, no session that was to end is left.
+func TestWhatADeadProcessLeavesIsEndedByTheNext(t *testing.T) {
+	died := errors.New("died")
+	for calls := range 12 {
+		for _, what := range []string{"evict", "revoke"} {
+			e := newEngine()
+			defer e.records.Close()
+			first := newStore(e)
+			ctx := t.Context()
+			if err := first.Create(ctx, "one", rec("ada", session.Owner{})); err != nil {
+				t.Fatal(err)
+			}
+			left := calls
+			e.fault = func(string) error {
+				if left--; left < 0 {
+					return died
+				}
+				return nil
+			}
+			var err error
+			if what == "evict" {
+				err = first.Create(ctx, "two", rec("ada", session.Owner{Max: 1}))
+			} else {
+				_, err = first.RevokeUser(ctx, "ada", time.Now())
+			}
+			e.fault = nil
+			if err != nil && !errors.Is(err, died) {
+				t.Fatalf("%s, dead after %d calls: %v; want the engine's failure", what, calls, err)
+			}
+			next := newStore(e)
+			if err := next.Create(ctx, "three", rec("ada", session.Owner{AsOf: time.Now().Add(time.Second), Max: 2})); err != nil {
+				t.Fatalf("%s, dead after %d calls: the next Create: %v", what, calls, err)
+			}
+			ids, err := next.UserIDs(ctx, "ada")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Of the second session nobody has ever got the id.
+			_, err = next.Load(ctx, "one", session.Slide{})
+			if lives := !errors.Is(err, session.ErrNotFound); lives && !slices.Contains(ids, "one") {
+				t.Errorf("%s, dead after %d calls: the session lives and nobody can find it", what, calls)
+			}
+		}
+	}
+}
+
+// A roster does not grow with the sign-ins of years, although nothing tells it
+// of the sessions that have ended.
+func TestRosterForgetsWhatHasEnded(t *testing.T) {
+	e := newEngine()
+	defer e.records.Close()
+	s := newStore(e)
+	longest := 0
+	for i := range 1000 {
+		id := fmt.Sprint("session-", i)
+		if err := s.Create(t.Context(), id, rec("ada", session.Owner{})); err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, len(e.docs[roster.Key("ada")]))
+		if err := s.Delete(t.Context(), id, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if longest > 1000 {
+		t.Errorf("the document has grown to %d bytes; want at most 1000 for no live session", longest)
+	}
+}
+
+// Looking which sessions live costs each sign-in a constant share, however many
+// the user has.
+func TestManySignInsLookRarely(t *testing.T) {
+	e := newEngine()
+	defer e.records.Close()
+	s := newStore(e)
+	looks := 0
+	e.fault = func(call string) error {
+		if call == "Living" {
+			looks++
+		}
+		return nil
+	}
+	for i := range 1000 {
+		if err := s.Create(t.Context(), fmt.Sprint("session-", i), rec("ada", session.Owner{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if looks > 10 {
+		t.Errorf("1000 sign-ins looked %d times which sessions live; want at most 10", looks)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine()
+		defer e.records.Close()
+		s := newStore(e)
+		key := roster.Key("ada")
+		if err := s.Create(t.Context(), "one", rec("ada", session.Owner{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.RevokeUser(t.Context(), "ada", time.Now(), "one"); err != nil {
+			t.Fatal(err)
+		}
+		early := rec("ada", session.Owner{})
+		time.Sleep(2 * time.Hour)
+		if err := s.Prune(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if doc := string(e.docs[key]); strings.Contains(doc, "one") || doc == "" {
+			t.Errorf("after the session's end the document is %q; want the revocation alone", doc)
+		}
+		time.Sleep(21 * time.Hour)
+		early.Deadline = time.Now().Add(time.Hour)
+		if err := s.Prune(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Create(t.Context(), "two", early); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("Create as of the revocation, 23 hours later = %v; want ErrRevoked", err)
+		}
+		time.Sleep(3 * time.Hour)
+		if err := s.Prune(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if doc, there := e.docs[key]; there {
+			t.Errorf("26 hours after the revocation the document is %q; want none", doc)
+		}
+	})
+}
+
+// A document that somebody has damaged fails closed, and its text stays out of
+// the error.
+func TestDamagedRosterRefuses(t *testing.T) {
+	e := newEngine()
+	defer e.records.Close()
+	e.docs[roster.Key("ada")] = []byte(`{"ids":["secret-id"`)
+	s := newStore(e)
+	err := s.Create(t.Context(), "two", rec("ada", session.Owner{}))
+	if !errors.Is(err, session.ErrDamaged) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Create = %v; want ErrDamaged without the document's text", err)
+	}
+	if _, err := s.Load(t.Context(), "two", session.Slide{}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the session that could not be listed: Load = %v; want ErrNotFound", err)
+	}
+	if _, err := s.RevokeUser(t.Context(), "ada", time.Now()); !errors.Is(err, session.ErrDamaged) {
+		t.Errorf("RevokeUser = %v; want ErrDamaged", err)
+	}
+}
