@@ -202,7 +202,7 @@ type Watcher interface {
 	// Watch calls changed with the [Digest] of a record's id after each
 	// Create, Update, Delete and RevokeUser that any process has made
 	// through a store of this kind, until ctx is done; it then returns
-	// ctx.Err(). It does not tell of a Touch, of a record whose time has
+	// ctx.Err(). It need not tell of a Touch, of a record whose time has
 	// run out, or of what others do to the engine.
 	//
 	// A change may be told late, in another order or more than once. Watch

@@ -137,6 +137,13 @@ var broken = []struct {
 	{"prunes beyond the limit", []string{"Prune"}},
 	{"prunes less than it could", []string{"Prune"}},
 
+	{"tells only its own listeners", []string{"Watch"}},
+	{"never says that it listens", []string{"Watch"}},
+	{"ends a watch without the cause", []string{"Watch"}},
+	{"forgets to tell of a Delete", []string{"Watch"}},
+	{"tells before it stores", []string{"WatchTellsWhatIsStored"}},
+	{"tells the last listener alone", []string{"WatchTwice"}},
+
 	{"forgets everything when it is reopened", []string{"SurvivesReopening"}},
 }
 

@@ -181,6 +181,7 @@ func (m *reference) RevokeUser(ctx context.Context, user string, at time.Time, e
 		n++
 		if m.bug != "revokes without ending anything" {
 			delete(m.rows, id)
+			m.tell(id)
 		}
 	}
 	if user := m.user(user); m.bug == "lets the last revocation count" || at.After(m.revoked[user]) {

@@ -31,6 +31,8 @@ type shelf struct {
 	was     map[string]string // the owner that a record had under an id that is another's now
 	failed  bool              // by Config.Break
 	stalled chan struct{}     // by Config.Stall: closed when released
+
+	listeners []*listener
 }
 
 type row struct {
@@ -264,6 +266,7 @@ func (m *reference) put(id string, data []byte, rec session.Record) error {
 		m.was[m.key(id)] = before.user
 	}
 	m.rows[m.key(id)] = r
+	m.tell(id)
 	return nil
 }
 

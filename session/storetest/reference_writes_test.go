@@ -89,6 +89,12 @@ func (m *reference) Update(ctx context.Context, id string, old, data []byte, dea
 			return errEngine
 		}
 	}
+	if m.bug == "tells before it stores" {
+		m.tell(id)
+		m.pause(m.bug)
+	} else {
+		defer m.tell(id)
+	}
 	r.data = m.encode(data)
 	switch m.bug {
 	case "keeps the slice that Update was given":
@@ -178,6 +184,7 @@ func (m *reference) Delete(ctx context.Context, id string, old []byte) error {
 			return nil
 		}
 		delete(m.rows, m.key(id))
+		m.tell(id)
 		return nil
 	}
 	if r == nil {
@@ -194,5 +201,8 @@ func (m *reference) Delete(ctx context.Context, id string, old []byte) error {
 		return nil
 	}
 	delete(m.rows, m.key(id))
+	if m.bug != "forgets to tell of a Delete" {
+		m.tell(id)
+	}
 	return nil
 }

@@ -12,8 +12,8 @@
 //
 // Every case carries the sentence of the contract that it enforces, and prints
 // it when it fails. The cases for [session.UserIndex], [session.Lister],
-// [session.Counter], [session.Clearer] and [session.Pruner] run if the store
-// implements them.
+// [session.Counter], [session.Clearer], [session.Pruner] and [session.Watcher]
+// run if the store implements them.
 //
 // Some cases wait for records to die, with real lifetimes of about a tenth of
 // a second, since a store behind a network cannot live on a fake clock. The
@@ -135,7 +135,7 @@ func cases() []testCase {
 	for _, group := range [][]testCase{
 		loadCases, createCases, updateCases, touchCases, deleteCases,
 		byteCases, raceCases, contextCases, failureCases,
-		userCases, boundCases, replacesCases, powerCases,
+		userCases, boundCases, replacesCases, powerCases, watchCases,
 	} {
 		all = append(all, group...)
 	}

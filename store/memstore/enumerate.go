@@ -162,3 +162,19 @@ func (sh *shard) prune(at, limit int) (removed, next int, more bool) {
 	}
 	return removed, at, true
 }
+
+// Watch implements [session.Watcher]. It also tells of records that are ended
+// because a bound was exceeded, and of dead ones when their room is given back.
+func (s *Store) Watch(ctx context.Context, changed func(digest string)) error {
+	if err := s.begin(ctx, "watch sessions"); err != nil {
+		return err
+	}
+	return s.watchers.Watch(ctx, changed)
+}
+
+// tell tells those who watch of a change to the record in slot i.
+func (sh *shard) tell(i int) {
+	if w := &sh.store.watchers; w.Listening() {
+		w.Tell(sh.id(i))
+	}
+}

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/watch"
 )
 
 const (
@@ -64,7 +65,7 @@ type Options struct {
 
 // A Store keeps sessions in memory. It implements [session.Store] and every
 // optional power: [session.UserIndex], [session.Lister], [session.Counter],
-// [session.Clearer] and [session.Pruner]. It keeps records of any size that
+// [session.Clearer], [session.Pruner] and [session.Watcher]. It keeps records of any size that
 // its bounds allow, and deadlines to the millisecond.
 type Store struct {
 	options Options
@@ -86,6 +87,7 @@ type Store struct {
 	sweeping atomic.Bool  // the sweeper's timer runs
 	accounts atomic.Int64 // users that are known
 	evicted  evictions
+	watchers watch.Hub
 }
 
 var (
@@ -95,6 +97,7 @@ var (
 	_ session.Counter   = (*Store)(nil)
 	_ session.Clearer   = (*Store)(nil)
 	_ session.Pruner    = (*Store)(nil)
+	_ session.Watcher   = (*Store)(nil)
 )
 
 // Format implements [fmt.Formatter]. It writes nothing of what is stored.

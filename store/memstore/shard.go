@@ -177,6 +177,7 @@ func (sh *shard) insert(k *key, data []byte, number uint64, deadline, used int64
 	sh.enter(i)
 	sh.store.count.Add(1)
 	sh.weigh(s.bytes())
+	sh.tell(i)
 }
 
 // replace gives slot i other data.
@@ -203,11 +204,13 @@ func (sh *shard) replace(i int, data []byte) {
 	if after := s.bytes(); after != before {
 		sh.weigh(after - before)
 	}
+	sh.tell(i)
 	sh.compact()
 }
 
 // remove ends slot i. The last slot has its number afterwards.
 func (sh *shard) remove(i int) {
+	sh.tell(i)
 	s := sh.slots[i]
 	sh.leave(i)
 	sh.free(s.seg, int(s.off)*unit, s.room())
@@ -231,6 +234,7 @@ func (sh *shard) remove(i int) {
 func (sh *shard) reset() {
 	sh.store.count.Add(-int64(len(sh.slots)))
 	sh.store.bytes.Add(-sh.bytes)
+	sh.store.watchers.TellDigest("")
 	sh.slots, sh.index, sh.coldest, sh.hand, sh.bytes = nil, nil, nil, 0, 0
 	sh.arena, sh.prefixes = arena{}, prefixes{}
 }
