@@ -208,6 +208,13 @@ func (s *Session) next(key string, old *record, now time.Time) (*record, error) 
 		return nil, ErrNotFound // its absolute limit has passed under this request
 	}
 	rec.raw, rec.fields, err = s.m.encode(key, fields, rawMeta, s.m.expires(rec.meta, rec.maxAge, now))
+	switch {
+	case err != nil:
+	case old == nil:
+		err = s.m.fits(rec.raw, nil)
+	case len(rec.raw) > len(old.raw) && len(st.modified()) > 0: // not what only marks an Express session
+		err = s.m.fits(rec.raw, old.raw)
+	}
 	return rec, err
 }
 

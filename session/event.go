@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -50,7 +51,8 @@ const (
 	EventAmbiguous
 
 	// EventDamaged: what the store has is no session. The visitor's cookie
-	// is cleared. Event.Err says what is wrong.
+	// is cleared. Event.Err says what is wrong. It is emitted once for each
+	// session, as far as the last thousand of a process go.
 	EventDamaged
 
 	// EventFailed: a change could not be committed. Event.Err says why.
@@ -122,6 +124,9 @@ func (m *Manager) logger() *slog.Logger {
 
 // emit tells the log and the observer about an event of the session under key.
 func (m *Manager) emit(ctx context.Context, key string, e Event) {
+	if e.Kind == EventDamaged && !m.damaged.first(maphash.String(m.seed, key)) {
+		return
+	}
 	level := slog.LevelDebug
 	if e.Kind == EventFailed || e.Kind == EventDamaged {
 		level = m.level(e.Kind, e.Err)

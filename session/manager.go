@@ -26,6 +26,7 @@ type Manager struct {
 	plainStart  []byte          // and how its record begins
 
 	insecure throttle // of the log line about ErrInsecureRequest
+	damaged  once     // what EventDamaged was emitted for
 
 	// queues let the requests of this process that meet a conflict on one
 	// session go one after the other, so that n of them cost n writes and

@@ -70,10 +70,18 @@ var (
 	errUnseal    = errors.New("no key in EncryptionKeys opens the session")
 )
 
+// oversize is how many times Config.MaxBytes a stored session may be: a bound
+// that was lowered, or an Express application without one, ends no session, and
+// what could never have been one is not carried through every request.
+const oversize = 8
+
 // decode reads what a store holds under key into rec, which is zero. Its errors
 // say what is wrong with the record and quote nothing of it.
 func (m *Manager) decode(rec *record, key string, stored Record) error {
 	rec.raw, rec.deadline = stored.Data, stored.Deadline
+	if limit := oversize * m.config.MaxBytes; limit > 0 && len(stored.Data) > limit {
+		return fmt.Errorf("%d bytes, more than %d times what is allowed (Config.MaxBytes)", len(stored.Data), oversize)
+	}
 	fields, err := m.split(stored.Data, rec.room[:0])
 	if err != nil {
 		return err
@@ -234,20 +242,20 @@ func (t meta) encode() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// fits refuses data that is larger than allowed, unless it is smaller than what
+// it replaces: a session that has become too large can be cut down.
+func (m *Manager) fits(data, old []byte) error {
+	if limit := m.config.MaxBytes; limit > 0 && len(data) > limit && (old == nil || len(data) >= len(old)) {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxBytes)", ErrTooLarge, len(data), limit)
+	}
+	return nil
+}
+
 // encode returns what to store under key: the fields, with another member
 // "__pillbox" unless rawMeta is nil, and with the cookie's expiry brought up to
 // date, sealed if there are keys. It also returns the fields as they are then,
 // in the same slice where there is room.
 func (m *Manager) encode(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
-	data, fields, err := m.pack(key, fields, rawMeta, expires)
-	if err == nil && m.config.MaxBytes > 0 && len(data) > m.config.MaxBytes {
-		err = fmt.Errorf("%w: %d bytes, at most %d are allowed (Config.MaxBytes)", ErrTooLarge, len(data), m.config.MaxBytes)
-	}
-	return data, fields, err
-}
-
-// pack is encode without the bound.
-func (m *Manager) pack(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
 	if rawMeta != nil {
 		fields = replace(fields, metaKey, rawMeta)
 	}

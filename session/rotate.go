@@ -210,7 +210,7 @@ func (s *Session) endOld(now time.Time, heir string) error {
 	if err != nil {
 		return err
 	}
-	raw, _, err := m.pack(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
+	raw, _, err := m.encode(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
 	if err != nil {
 		return err
 	}
