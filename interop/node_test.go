@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +73,12 @@ func ask[Q, A any](t *testing.T, questions []Q) []A {
 	return answers
 }
 
+// An app is one of the applications in app.mjs.
+type app struct {
+	Store   map[string]any  `json:"store"`   // see stores.mjs
+	Options json.RawMessage `json:"options"` // of express-session
+}
+
 // startExpress starts an Express application that has one express-session for
 // each element of options, which are its options as JSON, on the store of the
 // same index. It returns the address; the sessions are mounted at /0, /1, ….
@@ -81,8 +86,25 @@ func startExpress(t *testing.T, stores []session.Store, options ...string) (url 
 	t.Helper()
 	bridge := httptest.NewServer(bridge(stores))
 	t.Cleanup(bridge.Close)
+	var apps []app
+	for i, options := range options {
+		at := fmt.Sprint(bridge.URL, "/", i)
+		apps = append(apps, app{map[string]any{"kind": "bridge", "url": at}, json.RawMessage(options)})
+	}
+	return startApps(t, apps...)
+}
+
+// startApps starts a Node process that serves applications at /0, /1, … and
+// returns its address. The process ends with the test; it also ends when this
+// one dies, which closes its standard input.
+func startApps(t *testing.T, apps ...app) (url string) {
+	t.Helper()
+	list, err := json.Marshal(apps)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := scripts(t)("app.mjs")
-	cmd.Env = append(os.Environ(), "BRIDGE="+bridge.URL, "APPS=["+strings.Join(options, ",")+"]", "NODE_ENV=test")
+	cmd.Env = append(os.Environ(), "APPS="+string(list), "NODE_ENV=test")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
