@@ -51,9 +51,19 @@ apt_install() {
         as_root apt-get update "${options[@]}" >&2 || return 1
         apt_updated=yes
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive \
+    without_services as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends "${options[@]}" "$@" >&2
 }
+
+# shellcheck source=scripts/servers.sh
+. scripts/servers.sh
+
+# One set-up at a time: a second one waits and then finds everything done.
+mkdir -p "$cache"
+if has flock; then
+    exec 9>"$cache/setup.lock"
+    flock 9
+fi
 
 go_ok() { has go && at_least "$(go env GOVERSION 2>/dev/null | sed 's/^go//')" $go_min; }
 # The race detector needs a C compiler and the headers of the C library.
@@ -122,6 +132,12 @@ need() {
 need certificates_ok "root certificates, for downloads by TLS" ca-certificates
 need cc_ok "a C compiler with headers, for go test -race" gcc libc6-dev
 need chromium_ok "Chromium, for the tests in a browser (or set PILLBOX_CHROMIUM to a Chrome)" chromium
+need redis_ok "Redis 7 (redis-server)" redis-server
+need postgres_ok "PostgreSQL 15 or newer (postgres)" postgresql
+need mariadb_ok "MariaDB (mariadbd, mariadb-install-db)" mariadb-server-core mariadb-client-core
+if has apt-get; then
+    need patchelf_ok "patchelf, for servers from other Debian releases" patchelf binutils
+fi
 if [ ${#packages[@]} -gt 0 ]; then
     if can_apt; then
         apt_install "${packages[@]}" || say "apt-get failed"
@@ -135,6 +151,8 @@ fi
 if ! { node_ok && npm_ok; } && ! own_node; then
     missing+=("Node.js $node_min or newer with npm $npm_min or newer, for the front end: https://nodejs.org/en/download")
 fi
+
+install_servers
 
 if [ ${#missing[@]} -gt 0 ]; then
     {

@@ -45,6 +45,22 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("needs %s: %s", what, remedy)
 }
 
+// Server is [Missing] for a server that set-up may have left out, because
+// where it comes from does not give it any more. The reason is then in the file
+// name in the folder left-out of [CacheDir], and the test skips with it even
+// where [All] holds: nothing that its reader can do would bring the server
+// back. The text what is as for Missing.
+//
+// It does not return.
+func Server(t testing.TB, name, what string) {
+	t.Helper()
+	reason, err := os.ReadFile(filepath.Join(CacheDir(), "left-out", name))
+	if err != nil || !All() {
+		Missing(t, what)
+	}
+	t.Skipf("needs %s, which set-up left out: %s", what, strings.TrimSpace(string(reason)))
+}
+
 // Long skips the test that calls it when -short is given, which is for people
 // who want an answer within seconds; never when [All] holds. The text why says
 // what takes the time.
@@ -61,12 +77,21 @@ func Long(t testing.TB, why string) {
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {
-		if path, ok := find(name); ok {
+		if path, ok := Find(name); ok {
 			return path
 		}
 	}
 	Missing(t, strings.Join(names, " or "))
 	return ""
+}
+
+// Find is [Program] for one name, and reports whether it is there instead of
+// ending a test.
+func Find(name string) (path string, ok bool) {
+	if all := candidates(name); len(all) > 0 {
+		return all[0], true
+	}
+	return "", false
 }
 
 // Chromium returns the path of a Chromium or Chrome for browser tests, or
@@ -111,14 +136,6 @@ func CacheDir() string {
 		return filepath.Join(os.TempDir(), "pillbox-cache")
 	}
 	return filepath.Join(home, ".cache", "pillbox")
-}
-
-// find returns the first candidate for name.
-func find(name string) (string, bool) {
-	if all := candidates(name); len(all) > 0 {
-		return all[0], true
-	}
-	return "", false
 }
 
 // candidates lists where name is, best first. Debian keeps daemons in sbin
