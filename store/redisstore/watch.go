@@ -1,0 +1,53 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pillboxgo/pillbox/store/internal/watch"
+)
+
+var errNoWatch = errors.New("nothing is told of changes: set Options.Watch, in every process")
+
+// Watch implements [session.Watcher], through Redis's publish and subscribe. It
+// returns at once with an error where Options.Watch is off, or where the store
+// was made from a [Commander] that is no [Subscriber].
+//
+// It is also told of a [Store.Clear], with the empty string, and of a change
+// that was forestalled by an error.
+func (s *Store) Watch(ctx context.Context, changed func(digest string)) error {
+	if s.channel == "" {
+		return fail("watch sessions", errNoWatch)
+	}
+	if f, ok := s.engine.(foreign); ok {
+		if _, ok := f.client.(Subscriber); !ok {
+			return fail("watch sessions", errNoSubscriber)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var hub watch.Hub // keeps a slow listener from holding up the connection
+	go s.subscribe(ctx, &hub)
+	return hub.Watch(ctx, changed)
+}
+
+// subscribe hands what is published to the hub until ctx is done.
+func (s *Store) subscribe(ctx context.Context, hub *watch.Hub) {
+	const digestLen = 64
+	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, time.Second) {
+		// Its error is of no use: the listener is told that anything may
+		// have changed as soon as there is a connection again.
+		_ = s.engine.subscribe(ctx, s.channel, func(message string) {
+			if len(message) != digestLen {
+				message = ""
+			}
+			hub.TellDigest(message)
+			pause = 50 * time.Millisecond
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
