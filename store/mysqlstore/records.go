@@ -1,0 +1,174 @@
+package mysqlstore
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
+	"github.com/pillboxgo/pillbox/store/internal/sqltable"
+)
+
+// Load implements [session.Store]. A Load with a Slide waits for a transaction
+// that holds the record's row, even if its deadline need not be moved. The Owner
+// of the record is not filled in.
+//
+// On a server that has become read-only, records whose deadline need not be moved
+// can still be loaded.
+func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (session.Record, error) {
+	var rec session.Record
+	err := s.do(ctx, "load session", func(l *layout) (err error) {
+		if l.several && !slide.To.IsZero() {
+			rec, err = s.slideAndRead(ctx, l, id, slide)
+			if !isReadOnly(err) {
+				return err
+			}
+		}
+		rec, err = s.readAndSlide(ctx, l, id, slide)
+		return err
+	})
+	if err != nil {
+		return session.Record{}, err
+	}
+	return rec, nil
+}
+
+// slideAndRead takes one round trip. The record is as one moment has it, that of
+// the read.
+func (s *Store) slideAndRead(ctx context.Context, l *layout, id string, slide session.Slide) (session.Record, error) {
+	before := int64(math.MaxInt64)
+	if !slide.Before.IsZero() {
+		before = contract.Seconds(slide.Before)
+	}
+	return s.read(ctx, id, step{statement: s.table.slide(id, l.seconds(slide.To), before)})
+}
+
+// readAndSlide takes a second round trip if the deadline has to be moved. It
+// moves that of the data which it has read, or reads again.
+func (s *Store) readAndSlide(ctx context.Context, l *layout, id string, slide session.Slide) (session.Record, error) {
+	for {
+		rec, err := s.read(ctx, id)
+		if err != nil || !slide.Moves(rec.Deadline) {
+			return rec, err
+		}
+		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(slide.To), " AND "+s.table.holds(rec.Data)))
+		if err != nil || expires > 0 {
+			rec.Deadline = time.Unix(expires, 0)
+			return rec, err
+		}
+	}
+}
+
+func (s *Store) read(ctx context.Context, id string, before ...step) (session.Record, error) {
+	var rec session.Record
+	err := session.ErrNotFound
+	load := step{s.table.load(id), 2, func(scan func(...any) error) error {
+		var expires int64
+		err = scan(&rec.Data, &expires)
+		rec.Deadline = time.Unix(expires, 0)
+		if err == nil && len(rec.Data) == 0 {
+			err = session.ErrDamaged // null, which Express never writes
+		}
+		return err
+	}}
+	if failed := steps(ctx, s.db, true, append(before, load)...); failed != nil {
+		return rec, failed
+	}
+	return rec, err
+}
+
+// insert stores a new record, unless a live one is in the way.
+func (s *Store) insert(ctx context.Context, q querier, id string, rec session.Record, expires, ownedAt int64) error {
+	statement := s.table.insert(id, rec.Data, expires, rec.Owner.User, ownedAt)
+	for {
+		_, _, err := exec(ctx, q, statement)
+		if code(err) != errDuplicateKey {
+			return err
+		}
+		removed, _, err := exec(ctx, q, s.table.removeDead(s.table.at(id)))
+		if err != nil {
+			return err
+		}
+		if removed > 0 {
+			continue
+		}
+		live, err := exists(ctx, q, s.table.alive(s.table.at(id)))
+		switch {
+		case err != nil:
+			return err
+		case live:
+			return session.ErrExists
+		}
+		return sqltable.ErrAgain // it ended just now
+	}
+}
+
+func exists(ctx context.Context, q querier, statement string) (bool, error) {
+	found := false
+	err := query(ctx, q, statement, 1, func(func(...any) error) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+// Update implements [session.Store]. It compares the SHA-256 of what is stored
+// with that of old.
+func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadline time.Time) error {
+	return s.do(ctx, "update session", func(l *layout) error {
+		if err := l.check(data); err != nil {
+			return err
+		}
+		expires, err := l.expiry(deadline)
+		if err != nil {
+			return err
+		}
+		_, told, err := exec(ctx, s.db, s.table.update(id, old, data, expires))
+		if err != nil {
+			return err
+		}
+		switch told {
+		case updateDone:
+			return nil
+		case updateConflict:
+			return session.ErrConflict
+		case updateMissed:
+			return session.ErrNotFound
+		}
+		return errAnswer
+	})
+}
+
+// Touch implements [session.Store].
+func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error {
+	return s.do(ctx, "touch session", func(l *layout) error {
+		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline), ""))
+		if err == nil && expires == 0 {
+			err = session.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Delete implements [session.Store].
+func (s *Store) Delete(ctx context.Context, id string, old []byte) error {
+	return s.do(ctx, "delete session", func(*layout) error {
+		if old == nil {
+			_, _, err := exec(ctx, s.db, s.table.remove(id))
+			return err
+		}
+		removed, _, err := exec(ctx, s.db, s.table.removeIf(id, old))
+		if err != nil || removed > 0 {
+			return err
+		}
+		live, err := exists(ctx, s.db, s.table.alive(s.table.exactly(id)))
+		switch {
+		case err != nil:
+			return err
+		case live:
+			return session.ErrConflict
+		}
+		return session.ErrNotFound
+	})
+}
