@@ -35,7 +35,7 @@ const (
 	list
 	count
 	clearAll
-	prune
+	pruneDead
 	pruneRevocations
 	statements
 )
@@ -72,7 +72,7 @@ var texts = [statements]string{
 	list:     "SELECT seq, id FROM sessions WHERE seq > ?1 AND deadline > ?2 ORDER BY seq LIMIT ?3",
 	count:    "SELECT count(*) FROM sessions WHERE deadline > ?1",
 	clearAll: "DELETE FROM sessions",
-	prune: "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE deadline <= ?1" +
+	pruneDead: "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE deadline <= ?1" +
 		" ORDER BY deadline LIMIT ?2)",
 	pruneRevocations: "DELETE FROM revocations WHERE owner IN (SELECT owner FROM revocations WHERE until <= ?1 LIMIT ?2)",
 }

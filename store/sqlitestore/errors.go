@@ -6,25 +6,10 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/pillboxgo/pillbox/session"
 )
 
 // errClosed is what every method answers after Close.
 var errClosed = errors.New("the store is closed")
-
-// answers reports whether err is nil or what the contract answers to the
-// arguments of the call, rather than a failure. Work that ends in an answer has
-// changed nothing that is not meant to stay.
-func answers(err error) bool {
-	return err == nil ||
-		errors.Is(err, session.ErrNotFound) ||
-		errors.Is(err, session.ErrConflict) ||
-		errors.Is(err, session.ErrExists) ||
-		errors.Is(err, session.ErrRevoked) ||
-		errors.Is(err, session.ErrTooManySessions) ||
-		errors.Is(err, errDeadline)
-}
 
 // code returns SQLite's primary result code, or zero if err is not SQLite's.
 func code(err error) int {

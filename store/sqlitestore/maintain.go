@@ -3,21 +3,18 @@ package sqlitestore
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
 	"strconv"
 	"time"
-)
 
-// pruneBatch is how many records Prune removes in one transaction. Writers get
-// their turn in between.
-const pruneBatch = 128
+	"github.com/pillboxgo/pillbox/store/internal/contract"
+	"github.com/pillboxgo/pillbox/store/internal/prune"
+)
 
 // List implements [session.Lister]. The order is that of creation.
 func (s *Store) List(ctx context.Context, cursor string, limit int) (ids []string, next string, err error) {
 	after, err := parseCursor(cursor)
-	if err == nil && limit < 1 {
-		err = fmt.Errorf("limit is %d, and must be at least 1", limit)
+	if err == nil {
+		err = contract.CheckLimit(limit)
 	}
 	if err == nil {
 		var last int64
@@ -45,7 +42,7 @@ func parseCursor(cursor string) (int64, error) {
 	}
 	after, err := strconv.ParseInt(cursor, 10, 64)
 	if err != nil || after < 1 {
-		return 0, errors.New("the cursor is not one that List has returned")
+		return 0, contract.ErrCursor
 	}
 	return after, nil
 }
@@ -78,18 +75,18 @@ func (s *Store) Clear(ctx context.Context) error {
 // smaller. To shrink it, run VACUUM through [Store.DB], which keeps every writer
 // waiting meanwhile.
 func (s *Store) Prune(ctx context.Context, limit int) (int, error) {
-	if limit < 1 {
-		return 0, s.fail("prune sessions", fmt.Errorf("limit is %d, and must be at least 1", limit))
+	if err := contract.CheckLimit(limit); err != nil {
+		return 0, s.fail("prune sessions", err)
 	}
 	total := 0
 	for total < limit {
-		batch := min(pruneBatch, limit-total)
+		batch := min(prune.Batch, limit-total)
 		var removed int64
 		err := s.writer.do(ctx, false, func(c *conn, now int64) (err error) {
 			if _, err := c.exec(pruneRevocations, now, int64(batch)); err != nil {
 				return err
 			}
-			removed, err = c.exec(prune, now, int64(batch))
+			removed, err = c.exec(pruneDead, now, int64(batch))
 			return err
 		})
 		if err != nil {
@@ -101,26 +98,4 @@ func (s *Store) Prune(ctx context.Context, limit int) (int, error) {
 		}
 	}
 	return total, nil
-}
-
-// pruneUntilClosed removes dead records from time to time.
-func (s *Store) pruneUntilClosed(every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.closing:
-			return
-		case <-ticker.C:
-		}
-		for {
-			removed, err := s.Prune(context.Background(), pruneBatch)
-			if err != nil && !errors.Is(err, errClosed) {
-				s.log.Error("pillbox: removing dead sessions", "error", err)
-			}
-			if err != nil || removed < pruneBatch {
-				break
-			}
-		}
-	}
 }

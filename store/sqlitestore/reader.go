@@ -3,6 +3,8 @@ package sqlitestore
 import (
 	"context"
 	"sync"
+
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
 
 // readers is a pool of connections that only read. In WAL mode they see the
@@ -56,7 +58,7 @@ func (r *readers) once(ctx context.Context, read func(*conn) error) error {
 		return err
 	}
 	err = read(c)
-	if answers(err) {
+	if contract.Answers(err) {
 		r.put(c)
 	} else {
 		c.close() // whatever state it is in, a new one is in a good one

@@ -3,47 +3,22 @@ package sqlitestore
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
 
 // maxData bounds a record's data. SQLite's own bound is a billion bytes a row.
 const maxData = 512 << 20
 
-var (
-	errDeadline = errors.New("the deadline is not in the future")
-	errNoData   = errors.New("the record holds no data")
-)
-
-// millis returns t in whole milliseconds, rounded up.
-func millis(t time.Time) int64 {
-	ms := t.UnixMilli()
-	if time.UnixMilli(ms).Before(t) {
-		ms++
-	}
-	return ms
-}
-
 // expiry returns a deadline for the table, or an error if it is not after now.
 func expiry(deadline time.Time, now int64) (int64, error) {
-	ms := millis(deadline)
-	if ms <= now || !deadline.After(time.Now()) {
-		return 0, errDeadline
+	ms := contract.Millis(deadline)
+	if ms <= now {
+		return 0, contract.ErrDeadline
 	}
-	return ms, nil
-}
-
-func checkData(data []byte) error {
-	switch {
-	case len(data) == 0:
-		return errNoData
-	case len(data) > maxData:
-		return fmt.Errorf("the record holds more than %d bytes", maxData)
-	}
-	return nil
+	return ms, contract.CheckDeadline(deadline, time.Now())
 }
 
 // Load implements [session.Store]. A Load that moves the deadline needs the
@@ -61,9 +36,9 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 		err = s.writer.do(ctx, false, func(c *conn, now int64) (err error) {
 			var before any
 			if !slide.Before.IsZero() {
-				before = millis(slide.Before)
+				before = contract.Millis(slide.Before)
 			}
-			if _, err := c.exec(touch, id, now, millis(slide.To), before); err != nil {
+			if _, err := c.exec(touch, id, now, contract.Millis(slide.To), before); err != nil {
 				return err
 			}
 			rec, err = read(c, id, now)
@@ -106,7 +81,7 @@ func lives(c *conn, id string, now int64, otherwise error) error {
 
 // Update implements [session.Store].
 func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadline time.Time) error {
-	err := checkData(data)
+	err := contract.CheckData(data, maxData)
 	if err == nil {
 		err = s.writer.do(ctx, true, func(c *conn, now int64) error {
 			expires, err := expiry(deadline, now)
@@ -126,7 +101,7 @@ func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadlin
 // Touch implements [session.Store].
 func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error {
 	return s.fail("touch session", s.writer.do(ctx, false, func(c *conn, now int64) error {
-		changed, err := c.exec(touch, id, now, millis(deadline), nil)
+		changed, err := c.exec(touch, id, now, contract.Millis(deadline), nil)
 		if err != nil || changed == 1 {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/prune"
 )
 
 // Options configures a [Store]. The zero value of every field is safe.
@@ -22,16 +23,15 @@ type Options struct {
 	_ [0]func() // keyed literals only
 
 	// PruneEvery is how often a goroutine of the store removes dead records,
-	// until Close stops it. Zero means every five minutes; negative means
-	// never, for an application that calls [Store.Prune] itself.
+	// until Close stops it. The interval varies by a quarter, so that
+	// processes do not prune together. Zero means every five minutes;
+	// negative means never, for an application that calls [Store.Prune] itself.
 	PruneEvery time.Duration
 
 	// Logger is told when that goroutine fails, for which there is nobody
 	// else to tell. Nil means [slog.Default].
 	Logger *slog.Logger
 }
-
-const defaultPruneEvery = 5 * time.Minute
 
 // A Store keeps sessions in a SQLite database. Its methods may be called
 // concurrently, and by several processes with a store on the same file. Make
@@ -41,14 +41,13 @@ const defaultPruneEvery = 5 * time.Minute
 // wrapped, and SQLite's failures as a [*sqlite.Error] that [errors.As] finds.
 type Store struct {
 	path    string
-	log     *slog.Logger
 	readers *readers
 	writer  *writer
 
 	closing   chan struct{}
 	closeOnce sync.Once
 	closeErr  error
-	pruner    sync.WaitGroup
+	pruner    *prune.Pruner
 
 	connector driver.Connector // for app
 	appOnce   sync.Once
@@ -101,19 +100,10 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := prepareFile(ctx, path, name); err != nil {
 		return nil, openError(path, err)
 	}
-	s := &Store{path: path, log: opts.Logger, connector: connector, closing: make(chan struct{})}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
+	s := &Store{path: path, connector: connector, closing: make(chan struct{})}
 	s.readers = newReaders(readOnly, max(4, 2*runtime.GOMAXPROCS(0)), s.closing)
 	s.writer = newWriter(name, s.closing)
-	if opts.PruneEvery >= 0 {
-		every := opts.PruneEvery
-		if every == 0 {
-			every = defaultPruneEvery
-		}
-		s.pruner.Go(func() { s.pruneUntilClosed(every) })
-	}
+	s.pruner = prune.Start(opts.PruneEvery, opts.Logger, s.Prune)
 	return s, nil
 }
 
@@ -123,8 +113,8 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 // the first call returned.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
+		s.pruner.Stop()
 		close(s.closing)
-		s.pruner.Wait()
 		// The last connection to close folds the write-ahead log into the
 		// database, which needs one that may write.
 		s.closeErr = s.fail("close", errors.Join(s.DB().Close(), s.readers.close(), s.writer.close()))

@@ -3,32 +3,16 @@ package sqlitestore
 import (
 	"context"
 	"database/sql/driver"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
-
-// revocationKept is how long a revocation is remembered. The contract asks for
-// 24 hours; the rest makes up for a clock that is set while one is kept.
-const revocationKept = 25 * time.Hour
-
-// nanos returns t in nanoseconds since 1970. A time that does not fit, such as
-// the zero time, becomes the nearest one that does.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.Before(time.Unix(0, math.MinInt64)):
-		return math.MinInt64
-	case t.After(time.Unix(0, math.MaxInt64)):
-		return math.MaxInt64
-	}
-	return t.UnixNano()
-}
 
 // Create implements [session.Store], and does what [session.Owner] asks.
 func (s *Store) Create(ctx context.Context, id string, rec session.Record) error {
-	err := checkData(rec.Data)
+	err := contract.CheckData(rec.Data, maxData)
 	if err == nil {
 		err = s.writer.do(ctx, true, func(c *conn, now int64) error {
 			return createRecord(c, id, rec, now)
@@ -79,7 +63,7 @@ func createRecord(c *conn, id string, rec session.Record, now int64) error {
 func admit(c *conn, id string, owner session.Owner, now int64) error {
 	user := []byte(owner.User)
 	err := c.query(context.Background(), revokedAt, 1, func(row []driver.Value) error {
-		if row[0].(int64) >= nanos(owner.AsOf) {
+		if row[0].(int64) >= contract.Nanos(owner.AsOf) {
 			return session.ErrRevoked
 		}
 		return nil
@@ -141,7 +125,7 @@ func (s *Store) RevokeUser(ctx context.Context, user string, at time.Time, excep
 }
 
 func revokeUser(c *conn, user []byte, at time.Time, except []string, now int64) (ended int, err error) {
-	if _, err := c.exec(revoke, user, nanos(at), now+revocationKept.Milliseconds()); err != nil {
+	if _, err := c.exec(revoke, user, contract.Nanos(at), now+contract.RevocationKept.Milliseconds()); err != nil {
 		return 0, err
 	}
 	var doomed []int64

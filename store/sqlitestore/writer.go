@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
 
 // maxBatch bounds how many writes share a commit, and so how long one of them
@@ -211,7 +213,9 @@ func (w *writer) commit(batch []*write) ([]error, error) {
 	now := time.Now().UnixMilli()
 	for i, one := range batch {
 		results[i] = one.run(w.conn, now)
-		if !answers(results[i]) {
+		// Work that ends in an answer of the contract has changed nothing
+		// that is not meant to stay.
+		if !contract.Answers(results[i]) {
 			w.discard()
 			return results, results[i]
 		}
