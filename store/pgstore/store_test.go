@@ -135,7 +135,7 @@ func TestContract(t *testing.T) {
 			"timezone", "Europe/Stockholm",
 			"default_transaction_isolation", "serializable",
 			"synchronous_commit", "off",
-			"datestyle", "German, DMY",
+			"datestyle", "German",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
