@@ -25,11 +25,18 @@ func (n native) build(cmd command) rueidis.Completed {
 	return b.Args(cmd.args...).Build()
 }
 
+// detach takes the caller's deadline from a context. Many calls share one
+// connection, and rueidis lets the context of one of them end it, or the attempt
+// to make it, for all. The caller does not wait: see [within]. What bounds the
+// call itself are the client's Dialer.Timeout and ConnWriteTimeout.
+func detach(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
 func (n native) do(ctx context.Context, cmd command) (reply, error) {
-	return nativeReply(n.client.Do(ctx, n.build(cmd)))
+	return nativeReply(n.client.Do(detach(ctx), n.build(cmd)))
 }
 
 func (n native) pipe(ctx context.Context, cmds []command) ([]reply, error) {
+	ctx = detach(ctx)
 	built := make([]rueidis.Completed, len(cmds))
 	for i, cmd := range cmds {
 		built[i] = n.build(cmd)
@@ -37,7 +44,14 @@ func (n native) pipe(ctx context.Context, cmds []command) ([]reply, error) {
 	return nativeReplies(n.client.DoMulti(ctx, built...))
 }
 
+// confirmMargin is what a command takes at most besides waiting for replicas.
+const confirmMargin = 10 * time.Second
+
 func (n native) confirm(ctx context.Context, cmd command, replicas int, timeout time.Duration) (r reply, acked int64, err error) {
+	// The connection is the call's own, so the context may end it; and it has
+	// to, since rueidis sets no bound on commands that wait.
+	ctx, cancel := context.WithTimeout(ctx, timeout+confirmMargin)
+	defer cancel()
 	wait := command{words: []string{"WAIT", strconv.Itoa(replicas), strconv.FormatInt(timeout.Milliseconds(), 10)}}
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		// WAIT speaks of the writes of its own connection, so both go
