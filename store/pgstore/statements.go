@@ -107,7 +107,7 @@ SELECT CASE WHEN EXISTS (SELECT FROM done) THEN 'done' ELSE (
 	q.create = text(`INSERT INTO {table} AS r (sid, sess, expire)
 VALUES ($1::text, $3::json, to_timestamp($4::float8))
 ON CONFLICT (sid) DO UPDATE SET sess = EXCLUDED.sess, expire = EXCLUDED.expire{disown}
-WHERE NOT r.{live}
+WHERE (r.{live}) IS NOT TRUE
 RETURNING {durable}{notify}`)
 
 	// What is sent while the user's lock is held, so that nobody else has
@@ -129,7 +129,7 @@ RETURNING {durable}{notify}`)
 	FROM verdict WHERE says = 'done'
 	ON CONFLICT (sid) DO UPDATE
 	SET sess = EXCLUDED.sess, expire = EXCLUDED.expire, owner = EXCLUDED.owner, owned_at = EXCLUDED.owned_at
-	WHERE NOT r.{live}
+	WHERE (r.{live}) IS NOT TRUE
 	RETURNING {durable}{notify}
 ), ended AS (
 	DELETE FROM {table}
