@@ -49,11 +49,14 @@
 // a number by which the server knows it, so that a comparison is not made twice. It
 // repeats nothing on a server without that, such as FerretDB.
 //
-// All reads go to the primary. A Load that may move a deadline is a write as well,
-// if only of nothing, so that a server that has lost its majority without having
-// noticed cannot answer it. A Load that moves none reads what a majority has; such
-// a server answers it as things stood, until it steps down after ten seconds at
-// most. [Options.ReadConcern] closes that window.
+// All reads go to the primary, and read what a majority has, so that nothing is
+// read that a failover takes back. One window is left: a primary that has been cut
+// off from the others goes on to answer a Load that moves no deadline, as things
+// stood then, until it notices and steps down, after ten seconds by default. A
+// process that is cut off together with it may see a session for so long that has
+// ended elsewhere; it cannot change the session, nor prolong it. Closing this takes
+// read concern linearizable, which is a write to the whole set for each read, and
+// which a standalone server does not have; it is not used.
 //
 // Clocks: deadlines are compared with the clock of the process that asks, to the
 // millisecond. Processes that share a collection should share a time source.

@@ -54,7 +54,6 @@ var remedies = map[int]string{
 	86:    "an index of this name has other keys: drop it, and call Migrate again",
 	100:   "the replica set has too few members that hold data for a majority to confirm a write",
 	121:   "the collection has a validator that refuses the document: remove it",
-	123:   "a standalone server does not prove that it is primary: leave Options.ReadConcern nil",
 	10334: "the document would exceed MongoDB's 16 MiB",
 }
 

@@ -46,7 +46,7 @@ func (s *Store) load(ctx context.Context, id string, slide session.Slide) (rec s
 	now := time.Now()
 	var doc bson.Raw
 	if slide.To.IsZero() {
-		doc, err = find(ctx, s.loads, id)
+		doc, err = find(ctx, s.sessions, id)
 	} else {
 		doc, err = s.findAndSlide(ctx, id, slide, now)
 	}

@@ -32,14 +32,6 @@ type Options struct {
 	// are read; the next change of a session writes it in this form.
 	Object bool
 
-	// ReadConcern is that of a Load which moves no deadline. Nil means
-	// majority: nothing is read that a failover can take back.
-	// [readconcern.Linearizable] also has the server prove that it still is
-	// the primary, at the price of a round trip between servers; a standalone
-	// server refuses that. Everything else is written or compared, and has
-	// such proof whatever this says.
-	ReadConcern *readconcern.ReadConcern
-
 	// PruneEvery is how often a goroutine of the store removes dead records,
 	// until Close stops it. Zero means every five minutes: it finds little
 	// to do where the server removes them by the index of [Store.Migrate].
@@ -63,7 +55,6 @@ type Options struct {
 type Store struct {
 	database *mongo.Database
 	sessions *mongo.Collection
-	loads    *mongo.Collection // the same, with Options.ReadConcern
 	users    *mongo.Collection
 	object   bool
 
@@ -95,15 +86,11 @@ func New(db *mongo.Database, opts Options) *Store {
 	if name == "" {
 		name = "sessions"
 	}
-	concern := opts.ReadConcern
-	if concern == nil {
-		concern = readconcern.Majority()
-	}
 	journal := true // a standalone server would acknowledge from memory
-	handle := func(name string, concern *readconcern.ReadConcern) *mongo.Collection {
+	handle := func(name string) *mongo.Collection {
 		return db.Collection(name, options.Collection().
 			SetReadPreference(readpref.Primary()).
-			SetReadConcern(concern).
+			SetReadConcern(readconcern.Majority()).
 			SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal}).
 			// A client may be told to write Go's types in ways of its own.
 			SetRegistry(bson.NewRegistry()).
@@ -111,9 +98,8 @@ func New(db *mongo.Database, opts Options) *Store {
 	}
 	s := &Store{
 		database: db,
-		sessions: handle(name, readconcern.Majority()),
-		loads:    handle(name, concern),
-		users:    handle(name+"_users", readconcern.Majority()),
+		sessions: handle(name),
+		users:    handle(name + "_users"),
 		object:   opts.Object,
 	}
 	s.roster = roster.New(backend{s})

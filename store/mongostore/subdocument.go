@@ -1,6 +1,7 @@
 package mongostore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"math"
@@ -209,8 +210,9 @@ func (p *parser) array(out []byte, kept bson.RawValue, depth int) ([]byte, bool)
 
 // value appends the value at p and returns its type.
 func (p *parser) value(out []byte, kept bson.RawValue, depth int, at place) (kind bson.Type, _ []byte, ok bool) {
-	begin := len(out)
-	switch c := p.next(); c {
+	c := p.next()
+	begin, from := len(out), p.pos
+	switch c {
 	case '{':
 		kind = bson.TypeEmbeddedDocument
 		out, ok = p.object(out, kept, depth+1, at)
@@ -242,14 +244,21 @@ func (p *parser) value(out []byte, kept bson.RawValue, depth int, at place) (kin
 		kind, out = p.number(out)
 		ok = true
 	}
-	if ok && kept.Type != 0 && kept.Type != kind {
-		before, err := appendJSON(nil, kept)
-		now, err2 := appendJSON(nil, bson.RawValue{Type: kind, Value: out[begin:]})
-		if err == nil && err2 == nil && string(before) == string(now) {
-			return kept.Type, append(out[:begin], kept.Value...), true
-		}
+	if ok && kept.Type != 0 && kept.Type != kind && says(kept, p.text[from:p.pos], bson.RawValue{Type: kind, Value: out[begin:]}) {
+		return kept.Type, append(out[:begin], kept.Value...), true
 	}
 	return kind, out, ok
+}
+
+// says reports whether kept reads as the text of another value, or as the value
+// itself: the digits of an int64 may be more than that of a double.
+func says(kept bson.RawValue, text []byte, value bson.RawValue) bool {
+	before, err := appendJSON(nil, kept)
+	if err != nil || bytes.Equal(before, text) {
+		return err == nil
+	}
+	now, err := appendJSON(nil, value)
+	return err == nil && bytes.Equal(before, now)
 }
 
 // string returns the string at p.
