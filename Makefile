@@ -28,7 +28,8 @@ web-test: setup
 
 # After the front end's, so that the count of Go's tests is what closes the run.
 go-test: setup web-test
-	PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json ./... | go run ./internal/tally
+	@PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json ./... | go run ./internal/tally || failed=1; \
+	scripts/left-out.sh; exit $${failed:-0}
 
 check: lint test ## everything that has to hold before a push
 
@@ -38,6 +39,8 @@ lint: setup ## formatting, vet, staticcheck, modules, fresh dist; no tests
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	go -C internal/servers/ferretdb mod tidy -diff
+	go -C internal/servers/ferretdb vet ./...
 	go mod verify
 	scripts/dist.sh
 

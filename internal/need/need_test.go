@@ -53,6 +53,32 @@ func TestMissingSkipsOrFails(t *testing.T) {
 	}
 }
 
+// A server whose source has dried up is skipped with the reason, also where
+// nothing else may be.
+func TestServerThatSetUpLeftOutIsSkipped(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("PILLBOX_CACHE", cache)
+	ask := func(t testing.TB) { need.Server(t, "some", "Some 9") }
+	for _, all := range []string{"", "1"} {
+		t.Setenv("PILLBOX_TEST_ALL", all)
+		if f := run(t, ask); (f.failed != "") != (all == "1") || (f.skipped != "") != (all == "") {
+			t.Errorf("PILLBOX_TEST_ALL=%s, not left out: failed %q, skipped %q; want what Missing does", all, f.failed, f.skipped)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(cache, "left-out"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cache, "left-out", "some"), []byte("it is gone\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, all := range []string{"", "1"} {
+		t.Setenv("PILLBOX_TEST_ALL", all)
+		if f := run(t, ask); f.failed != "" || !strings.Contains(f.skipped, "Some 9, which set-up left out: it is gone") {
+			t.Errorf("PILLBOX_TEST_ALL=%s, left out: failed %q, skipped %q; want a skip with the reason", all, f.failed, f.skipped)
+		}
+	}
+}
+
 func TestNodeTooOldIsMissing(t *testing.T) {
 	for _, test := range []struct {
 		version string

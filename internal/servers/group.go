@@ -115,7 +115,7 @@ func startSentinel(t testing.TB, s *Server) error {
 	}
 	// A sentinel asks a master for its replicas every ten seconds only: they
 	// have to be there when it starts.
-	err = until(ctx, func(ctx context.Context) error { return replicated(ctx, s.Addrs[sentinels:]) })
+	err = until(ctx, func(ctx context.Context) error { return replicated(ctx, s.Addrs[sentinels:], 1) })
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (s *Server) wholeCluster(ctx context.Context) error {
 			return fmt.Errorf("node %s sees %d masters", addr, masters)
 		}
 	}
-	return replicated(ctx, s.Addrs)
+	return replicated(ctx, s.Addrs, len(s.Addrs)/2)
 }
 
 func (s *Server) wholeSentinel(ctx context.Context) error {
@@ -247,7 +247,7 @@ func (s *Server) wholeSentinel(ctx context.Context) error {
 			}
 		}
 	}
-	return replicated(ctx, redis)
+	return replicated(ctx, redis, 1)
 }
 
 // knows returns nil if a sentinel sees nothing wrong with a replica.
@@ -284,10 +284,10 @@ func (s *Server) split() (sentinels, redis []string) {
 	return s.Addrs[:half], s.Addrs[half:]
 }
 
-// replicated returns nil if all of these Redis servers answer, and each
-// replica is in step with its master.
-func replicated(ctx context.Context, addrs []string) error {
-	replicas, attached := 0, 0
+// replicated returns nil if all of these Redis servers answer, as many of them
+// as expected are masters, and each of the others has all of its master's data.
+func replicated(ctx context.Context, addrs []string, expected int) error {
+	masters, attached := 0, 0
 	for _, addr := range addrs {
 		text, err := ask(ctx, addr, "INFO", "replication")
 		if err != nil {
@@ -295,20 +295,18 @@ func replicated(ctx context.Context, addrs []string) error {
 		}
 		info := fields(text)
 		if info["role"] == "master" {
+			masters++
 			for name, value := range info {
 				if strings.HasPrefix(name, "slave") && strings.Contains(value, "state=online") {
 					attached++
 				}
 			}
-			continue
-		}
-		replicas++
-		if info["master_link_status"] != "up" {
-			return fmt.Errorf("replica %s has lost its master", addr)
+		} else if info["master_link_status"] != "up" {
+			return fmt.Errorf("replica %s has no link to its master", addr)
 		}
 	}
-	if replicas != attached {
-		return fmt.Errorf("of %d replicas, masters know %d", replicas, attached)
+	if masters != expected || attached != len(addrs)-expected {
+		return fmt.Errorf("%d masters with %d replicas in all; want %d with %d", masters, attached, expected, len(addrs)-expected)
 	}
 	return nil
 }

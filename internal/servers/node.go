@@ -105,11 +105,11 @@ func (n *node) await(ctx context.Context) error {
 
 // died says why the process has ended.
 func (n *node) died() error {
-	said := n.tail()
-	if bytes.Contains(bytes.ToLower(said), []byte("address already in use")) {
+	said, err := os.ReadFile(n.log())
+	if err == nil && bytes.Contains(bytes.ToLower(said), []byte("address already in use")) {
 		return fmt.Errorf("%w: %s", errPortTaken, n.addr())
 	}
-	return fmt.Errorf("%s ended\n%s", filepath.Base(n.argv[0]), said)
+	return fmt.Errorf("%s ended\n%s", filepath.Base(n.argv[0]), n.tail())
 }
 
 // tail returns the last of what the process has written.

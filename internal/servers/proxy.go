@@ -13,8 +13,9 @@ import (
 
 // A Link is a way to a server that can be made to fail. It begins in order.
 // Each of its methods takes back what an earlier one did, and applies to
-// connections that are open as well as to new ones. They may be called from
-// several goroutines.
+// connections that are open as well as to new ones, of which a client may need
+// answers before it sends a command. They may be called from several
+// goroutines.
 type Link struct {
 	// Addr is the host:port that clients use instead of the server's.
 	Addr string
@@ -72,9 +73,11 @@ func (l *Link) LoseAnswers() {
 	l.set(`{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`)
 }
 
-// Reset answers the first bytes on a connection with a TCP reset.
+// Reset closes the connections that are open, and answers the first bytes on
+// each new one with a TCP reset.
 func (l *Link) Reset() {
 	l.t.Helper()
+	l.Down() // the toxic makes a reset of connections that it has seen begin only
 	l.set(`{"type":"reset_peer","stream":"upstream","attributes":{"timeout":0}}`,
 		`{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`)
 }

@@ -2,22 +2,12 @@ package servers_test
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	_ "github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5"
-	"github.com/redis/go-redis/v9"
-	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/pillboxgo/pillbox/internal/servers"
 )
@@ -27,126 +17,6 @@ func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 var kinds = []servers.Kind{
 	servers.Redis7, servers.Redis8, servers.Valkey, servers.RedisCluster, servers.RedisSentinel,
 	servers.Postgres, servers.MariaDB, servers.MySQL, servers.MongoDB, servers.DynamoDB, servers.DynamoDBMoto,
-}
-
-// keep writes a value, so that it is acknowledged.
-func keep(ctx context.Context, s *servers.Server) error {
-	switch s.Kind {
-	case servers.Postgres:
-		return withPostgres(ctx, s, func(conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, "CREATE TABLE kept AS SELECT 'yes' AS v")
-			return err
-		})
-	case servers.MariaDB, servers.MySQL:
-		return withMySQL(s, func(db *sql.DB) error {
-			_, err := db.ExecContext(ctx, "CREATE TABLE kept (v TEXT)")
-			if err == nil {
-				_, err = db.ExecContext(ctx, "INSERT INTO kept VALUES ('yes')")
-			}
-			return err
-		})
-	case servers.MongoDB:
-		return withMongoDB(ctx, s, func(db *mongo.Database) error {
-			_, err := db.Collection("kept").InsertOne(ctx, bson.M{"_id": "v", "v": "yes"})
-			return err
-		})
-	case servers.DynamoDB, servers.DynamoDBMoto:
-		_, err := dynamo(ctx, s, "CreateTable", `{"TableName":"kept","BillingMode":"PAY_PER_REQUEST",
-			"AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}]}`)
-		return err
-	}
-	return withRedis(s, func(c redis.UniversalClient) error { return c.Set(ctx, "kept", "yes", 0).Err() })
-}
-
-// kept reads what keep wrote.
-func kept(ctx context.Context, s *servers.Server) (v string, err error) {
-	switch s.Kind {
-	case servers.Postgres:
-		err = withPostgres(ctx, s, func(conn *pgx.Conn) error {
-			return conn.QueryRow(ctx, "SELECT v FROM kept").Scan(&v)
-		})
-	case servers.MariaDB, servers.MySQL:
-		err = withMySQL(s, func(db *sql.DB) error { return db.QueryRowContext(ctx, "SELECT v FROM kept").Scan(&v) })
-	case servers.MongoDB:
-		err = withMongoDB(ctx, s, func(db *mongo.Database) error {
-			var doc struct{ V string }
-			err := db.Collection("kept").FindOne(ctx, bson.M{"_id": "v"}).Decode(&doc)
-			v = doc.V
-			return err
-		})
-	case servers.DynamoDB, servers.DynamoDBMoto:
-		v, err = dynamo(ctx, s, "ListTables", "{}")
-		if strings.Contains(v, `"kept"`) {
-			v = "yes"
-		}
-	default:
-		err = withRedis(s, func(c redis.UniversalClient) error {
-			v, err = c.Get(ctx, "kept").Result()
-			return err
-		})
-	}
-	return v, err
-}
-
-func withPostgres(ctx context.Context, s *servers.Server, do func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, s.URL)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return do(conn)
-}
-
-func withMySQL(s *servers.Server, do func(*sql.DB) error) error {
-	db, err := sql.Open("mysql", "root@tcp("+s.Addrs[0]+")/test")
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return do(db)
-}
-
-func withMongoDB(ctx context.Context, s *servers.Server, do func(*mongo.Database) error) error {
-	client, err := mongo.Connect(options.Client().ApplyURI(s.URL))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Disconnect(ctx) }() // nothing hangs on it
-	return do(client.Database("test"))
-}
-
-func withRedis(s *servers.Server, do func(redis.UniversalClient) error) error {
-	o := &redis.UniversalOptions{Addrs: s.Addrs}
-	if s.Kind == servers.RedisSentinel {
-		o.Addrs, o.MasterName = s.Addrs[:3], s.MasterName
-	}
-	client := redis.NewUniversalClient(o)
-	defer client.Close()
-	return do(client)
-}
-
-// dynamo sends a request as the emulators want it, whose signature they do not
-// check.
-func dynamo(ctx context.Context, s *servers.Server, action, body string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("X-Amz-Target", "DynamoDB_20120810."+action)
-	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	request.Header.Set("X-Amz-Date", "20260101T000000Z")
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=none/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	var text strings.Builder
-	err = response.Write(&text)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", action, text.String())
-	}
-	return text.String(), err
 }
 
 // gone reports whether an address refuses connections.
@@ -183,6 +53,134 @@ func TestEachKindStartsAnswersAndIsGoneAfterwards(t *testing.T) {
 			}
 			if i := slices.IndexFunc(s.Addrs, func(a string) bool { return !gone(a) }); i >= 0 {
 				t.Errorf("%s still answers after the test", s.Addrs[i])
+			}
+		})
+	}
+}
+
+func TestKilledServerComesBackWithItsData(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := servers.Start(t, kind)
+			if err := keep(t.Context(), s); err != nil {
+				t.Fatalf("write: %v", err)
+			}
+			victim := 0
+			switch kind {
+			case servers.RedisCluster:
+				victim = s.Holder(t, "kept")
+			case servers.RedisSentinel:
+				victim = s.Masters(t)[0]
+			}
+			s.Kill(t, victim)
+			if !gone(s.Addrs[victim]) {
+				t.Errorf("%s answers after Kill", s.Addrs[victim])
+			}
+			s.Restart(t, victim)
+			s.AwaitWhole(t)
+			v, err := kept(t.Context(), s)
+			if kind == servers.DynamoDBMoto {
+				if err != nil || v == "yes" {
+					t.Errorf("after Restart: %q, %v; want a server that forgets", v, err)
+				}
+				return
+			}
+			if v != "yes" || err != nil {
+				t.Errorf("after Restart: %q, %v; want what was acknowledged", v, err)
+			}
+		})
+	}
+}
+
+func TestPausedServerAnswersNothingUntilResumed(t *testing.T) {
+	for _, kind := range []servers.Kind{servers.Redis7, servers.Postgres, servers.MariaDB, servers.MongoDB, servers.DynamoDB} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := servers.Start(t, kind)
+			if err := keep(t.Context(), s); err != nil {
+				t.Fatalf("write: %v", err)
+			}
+			s.Pause(t, 0)
+			if gone(s.Addrs[0]) {
+				t.Error("the paused server refuses connections; want them accepted")
+			}
+			soon, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if v, err := kept(soon, s); err == nil {
+				t.Errorf("the paused server answers %q", v)
+			}
+			s.Resume(t, 0)
+			if v, err := kept(t.Context(), s); v != "yes" || err != nil {
+				t.Errorf("after Resume: %q, %v; want what was written", v, err)
+			}
+		})
+	}
+}
+
+func TestReplicaTakesOverFromADeadMaster(t *testing.T) {
+	for _, kind := range []servers.Kind{servers.RedisCluster, servers.RedisSentinel} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := servers.Start(t, kind)
+			if err := keep(t.Context(), s); err != nil {
+				t.Fatalf("write: %v", err)
+			}
+			masters, replicas := s.Masters(t), s.Replicas(t)
+			dead := masters[0]
+			if kind == servers.RedisCluster {
+				dead = s.Holder(t, "kept")
+			}
+			s.Kill(t, dead)
+			began := time.Now()
+			for !slices.ContainsFunc(s.Masters(t), func(i int) bool { return slices.Contains(replicas, i) }) {
+				if time.Since(began) > 30*time.Second {
+					t.Fatalf("masters are %v; want one of the replicas %v", s.Masters(t), replicas)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			t.Logf("failover took %v", time.Since(began).Round(time.Millisecond))
+			s.Restart(t, dead)
+			s.AwaitWhole(t)
+			if got := s.Masters(t); len(got) != len(masters) || slices.Contains(got, dead) {
+				t.Errorf("masters are %v after node %d is back; want %d, not that one", got, dead, len(masters))
+			}
+			if v, err := kept(t.Context(), s); v != "yes" || err != nil {
+				t.Errorf("read %q, %v; want what was replicated", v, err)
+			}
+		})
+	}
+}
+
+func TestSharedIsOneServer(t *testing.T) {
+	a, b := servers.Shared(t, servers.Redis7), servers.Shared(t, servers.Redis7)
+	if a != b {
+		t.Errorf("Shared() = %s, then %s; want one server", a.URL, b.URL)
+	}
+	if own := servers.Start(t, servers.Redis7); own.URL == a.URL {
+		t.Errorf("Start() = %s, which is the shared one", own.URL)
+	}
+}
+
+func TestAddressInTheEnvironmentIsUsedInsteadOfStarting(t *testing.T) {
+	for _, test := range []struct {
+		kind            servers.Kind
+		variable, value string
+		addrs           []string
+		master          string
+	}{
+		{servers.Redis7, "PILLBOX_TEST_REDIS7", "redis://:secret@192.0.2.1:6379/0", []string{"192.0.2.1:6379"}, ""},
+		{servers.RedisCluster, "PILLBOX_TEST_REDIS_CLUSTER", "redis+cluster://a:1,b:2,c:3", []string{"a:1", "b:2", "c:3"}, ""},
+		{servers.RedisSentinel, "PILLBOX_TEST_REDIS_SENTINEL", "redis+sentinel://a:1,b:2/main", []string{"a:1", "b:2"}, "main"},
+		{servers.Postgres, "PILLBOX_TEST_POSTGRES", "postgres://u@db:5432/x?sslmode=disable", []string{"db:5432"}, ""},
+		{servers.MongoDB, "PILLBOX_TEST_MONGODB", "mongodb://a:1,b:2/test?replicaSet=rs", []string{"a:1", "b:2"}, ""},
+		{servers.DynamoDB, "PILLBOX_TEST_DYNAMODB", "aws", nil, ""},
+	} {
+		t.Run(test.variable, func(t *testing.T) {
+			t.Setenv(test.variable, test.value)
+			s := servers.Shared(t, test.kind)
+			if s.URL != test.value || !slices.Equal(s.Addrs, test.addrs) || s.MasterName != test.master {
+				t.Errorf("Shared() = %+v; want URL %q, addresses %q, master %q", s, test.value, test.addrs, test.master)
 			}
 		})
 	}
