@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pillboxgo/pillbox/crossorigin"
+	"github.com/pillboxgo/pillbox/internal/storeurl"
 	"github.com/pillboxgo/pillbox/session"
 )
 
@@ -48,7 +49,7 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.addr, "addr", defaultAddr, "`address` to listen on; PORT=8080 means :8080")
 	flags.StringVar(&o.store, "store", env("SESSION_STORE", "sqlite:medicine.db"),
-		"where sessions are kept: memory: or sqlite:PATH (SESSION_STORE)")
+		"`URL` of where sessions are kept (SESSION_STORE):\n"+strings.Join(storeurl.Forms(), "\n"))
 	flags.StringVar(&origins, "origins", env("CORS_ORIGINS", "http://localhost:5173"),
 		"comma-separated `origins` whose pages may use the session, beside the application's own; none for no other (CORS_ORIGINS)")
 	flags.StringVar(&proxies, "trusted-proxies", getenv("TRUSTED_PROXIES"),

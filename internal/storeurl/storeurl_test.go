@@ -68,7 +68,7 @@ func TestOpenErrors(t *testing.T) {
 	if err := os.WriteFile(noDatabase, []byte(strings.Repeat("Dear pharmacist, ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const kinds = "memory: or sqlite:PATH"
+	kinds := strings.Join(storeurl.Forms()[:3], ", ")
 	for _, test := range []struct {
 		url  string
 		want []string
@@ -79,6 +79,30 @@ func TestOpenErrors(t *testing.T) {
 		{"oracle://user:hunter2@db.example/x", []string{`"oracle"`, kinds}},
 		{"//user:hunter2@db.example/x", []string{"unknown scheme", kinds}},
 		{"memory:hunter2", []string{"memory:", "nothing after the colon"}},
+		{"redis:localhost", []string{"redis", "redis://HOST:PORT/DB"}},
+		{"redis://", []string{"no host"}},
+		{"redis://a,b", []string{"2 hosts"}},
+		{"redis://:hunter2@localhost/sessions", []string{"database", "sessions", "number"}},
+		{"redis://:hunter2@localhost?prefx=a", []string{`"prefx"`, "prefix, watch"}},
+		{"redis://:hunter2@localhost?watch=maybe&prune=5&replicas=-1", []string{"watch", `"maybe"`, "prune", `"5"`, "replicas", `"-1"`}},
+		{"redis://:hunter2@localhost?prefix=a&prefix=b", []string{"prefix", "2 times"}},
+		{"redis://:hunter2@localhost?prefix=%zz", []string{"options"}},
+		{"redis://:hun%ter2@localhost", []string{"%XX"}},
+		{"redis://:hunter2#x@localhost", []string{"%XX"}},
+		{"redis+cluster://:hunter2@a,b/3", []string{"cluster", `"3"`}},
+		{"redis+cluster://:hunter2@a,,b", []string{"no host"}},
+		{"redis+sentinel://:hunter2@a,b", []string{"master", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB"}},
+		{"postgres://u:hunter2@h/db?sslmode=maybe", []string{"sslmode"}},
+		{"postgres://u:hunter2@h/db?migrate=yes", []string{"migrate", `"yes"`, "true or false"}},
+		{"postgres://u:hunter2@h:port/db", []string{"port"}},
+		{"mysql://u:hunter2@h", []string{"no database", "mysql://USER"}},
+		{"mysql://u:hunter2@h,i/db", []string{"2 hosts"}},
+		{"mysql://u:hunter2@h/db?parseTime=maybe", []string{"maybe"}},
+		{"mongodb://u:hunter2@h", []string{"no database"}},
+		{"mongodb://u:hunter2@h/db?object=1", []string{"object", "true or false"}},
+		{"mongodb://u:hunter2@h/db?connectTimeoutMS=soon", []string{"connectTimeoutMS"}},
+		{"dynamodb://u:hunter2@eu-north-1/t?endpoint=localhost:8000", []string{"endpoint", "http://localhost:8000"}},
+		{"dynamodb://u:hunter2@eu-north-1/t?table=x", []string{`"table"`, "endpoint"}},
 		{"sqlite:", []string{"names no file", "sqlite:medicine.db"}},
 		{"sqlite:" + filepath.Join("no", "such", "folder", "x.db"), []string{"no such file"}},
 		{"sqlite:" + t.TempDir(), []string{"not a regular file"}},
