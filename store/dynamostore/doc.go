@@ -1,0 +1,2 @@
+// Package dynamostore keeps sessions in a DynamoDB table.
+package dynamostore
