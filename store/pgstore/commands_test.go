@@ -28,10 +28,10 @@ type counter struct {
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	server := servers.Start(t, servers.Postgres)
-	exec(t, server.URL, "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+	execute(t, server.URL, "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
 	server.Restart(t, 0)
-	exec(t, server.URL, "CREATE EXTENSION pg_stat_statements")
-	exec(t, server.URL, "CREATE DATABASE counted")
+	execute(t, server.URL, "CREATE EXTENSION pg_stat_statements")
+	execute(t, server.URL, "CREATE DATABASE counted")
 	conn, err := pgx.Connect(t.Context(), server.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestStatementsOfARequest(t *testing.T) {
 		for _, moves := range []bool{true, false} {
 			if moves {
 				// So old that the deadline is due to be moved.
-				exec(t, c.own, "UPDATE session SET expire = now() + interval '1 minute'")
+				execute(t, c.own, "UPDATE session SET expire = now() + interval '1 minute'")
 			}
 			before := scan[time.Time](t, pool, "SELECT expire FROM session")
 			statements, trips := c.during(t, func() {

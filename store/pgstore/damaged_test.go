@@ -39,13 +39,13 @@ func TestDamagedRows(t *testing.T) {
 				t.Parallel()
 				name := table()
 				s := open(t, connect(t, to), pgstore.Options{Table: name})
-				exec(t, to, "ALTER TABLE "+name+" ALTER COLUMN sess TYPE "+column+", ALTER COLUMN sess DROP NOT NULL")
+				execute(t, to, "ALTER TABLE "+name+" ALTER COLUMN sess TYPE "+column+", ALTER COLUMN sess DROP NOT NULL")
 				a := newApplication(t, s)
 				if status := a.visit("POST"); status != 200 {
 					t.Fatalf("POST = %d", status)
 				}
 				cookie := a.cookie
-				exec(t, to, "UPDATE "+name+" SET sess = ("+test.sess+")::"+column)
+				execute(t, to, "UPDATE "+name+" SET sess = ("+test.sess+")::"+column)
 				a.happened(session.EventDamaged)
 				if status := a.visit("GET"); status != 200 {
 					t.Errorf("GET with a damaged session = %d; want 200", status)
@@ -81,8 +81,8 @@ func TestDamagedRows(t *testing.T) {
 func TestNullIsDamaged(t *testing.T) {
 	to, name := shared(t), table()
 	s := open(t, connect(t, to), pgstore.Options{Table: name})
-	exec(t, to, "ALTER TABLE "+name+" ALTER COLUMN sess DROP NOT NULL, ALTER COLUMN expire DROP NOT NULL")
-	exec(t, to, "INSERT INTO "+name+" (sid, sess, expire) VALUES ('sess', NULL, 'infinity'), ('expire', '{}', NULL), ('far', '{}', 'infinity')")
+	execute(t, to, "ALTER TABLE "+name+" ALTER COLUMN sess DROP NOT NULL, ALTER COLUMN expire DROP NOT NULL")
+	execute(t, to, "INSERT INTO "+name+" (sid, sess, expire) VALUES ('sess', NULL, 'infinity'), ('expire', '{}', NULL), ('far', '{}', 'infinity')")
 	for _, slide := range []session.Slide{{}, {To: time.Now().Add(time.Hour)}} {
 		if _, err := s.Load(t.Context(), "sess", slide); !errors.Is(err, session.ErrDamaged) {
 			t.Errorf("Load of NULL = %v; want %v", err, session.ErrDamaged)

@@ -19,7 +19,7 @@ import (
 func expressTable(t testing.TB, to, name string) {
 	t.Helper()
 	quoted := pgx.Identifier{name}.Sanitize()
-	exec(t, to, fmt.Sprintf(`
+	execute(t, to, fmt.Sprintf(`
 		CREATE TABLE %[1]s ("sid" varchar NOT NULL COLLATE "default", "sess" json NOT NULL, "expire" timestamp(6) NOT NULL);
 		ALTER TABLE %[1]s ADD CONSTRAINT %[2]s PRIMARY KEY ("sid") NOT DEFERRABLE INITIALLY IMMEDIATE;
 		CREATE INDEX ON %[1]s ("expire")`, quoted, pgx.Identifier{name + "_pkey"}.Sanitize()))
@@ -85,8 +85,8 @@ func (e express) destroy(sid string) {
 func database(t testing.TB, zone string) string {
 	t.Helper()
 	name := fmt.Sprint("db", tables.Add(1))
-	exec(t, shared(t), "CREATE DATABASE "+name)
-	exec(t, shared(t), fmt.Sprintf("ALTER DATABASE %s SET timezone = '%s'", name, zone))
+	execute(t, shared(t), "CREATE DATABASE "+name)
+	execute(t, shared(t), fmt.Sprintf("ALTER DATABASE %s SET timezone = '%s'", name, zone))
 	return strings.Replace(shared(t), "/postgres?", "/"+name+"?", 1)
 }
 

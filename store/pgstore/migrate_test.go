@@ -85,7 +85,7 @@ func TestMigrateAtOnce(t *testing.T) {
 // Names are taken literally, and what belongs to a table has a name of its own.
 func TestNames(t *testing.T) {
 	to := database(t, "UTC")
-	exec(t, to, `CREATE SCHEMA "my app"`)
+	execute(t, to, `CREATE SCHEMA "my app"`)
 	pool := connect(t, to)
 	for _, opts := range []pgstore.Options{
 		{},
@@ -157,7 +157,7 @@ func TestColumnTypes(t *testing.T) {
 		{"sid varchar(200) PRIMARY KEY, sess varchar, expire timestamp", ""},
 	} {
 		name := table()
-		exec(t, to, "CREATE TABLE "+name+" ("+test.columns+")")
+		execute(t, to, "CREATE TABLE "+name+" ("+test.columns+")")
 		s := pgstore.New(connect(t, to), pgstore.Options{Table: name, PruneEvery: -1})
 		err := s.Create(t.Context(), "id", session.Record{Data: []byte(bob), Deadline: time.Now().Add(time.Hour)})
 		if test.want == "" {
@@ -188,7 +188,7 @@ func TestColumnTypes(t *testing.T) {
 func TestMigrateMeetsOtherColumns(t *testing.T) {
 	to, name := shared(t), table()
 	expressTable(t, to, name)
-	exec(t, to, "ALTER TABLE "+name+" ADD COLUMN owner text")
+	execute(t, to, "ALTER TABLE "+name+" ADD COLUMN owner text")
 	s := pgstore.New(connect(t, to), pgstore.Options{Table: name, PruneEvery: -1})
 	if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "owner") {
 		t.Errorf("Migrate = %v; want an error that names the column", err)

@@ -71,8 +71,8 @@ func open(t testing.TB, pool *pgxpool.Pool, opts pgstore.Options) *pgstore.Store
 	return s
 }
 
-// exec runs SQL as somebody else would.
-func exec(t testing.TB, to, text string, args ...any) {
+// execute runs SQL as somebody else would.
+func execute(t testing.TB, to, text string, args ...any) {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), to)
 	if err != nil {
