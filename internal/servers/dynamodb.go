@@ -15,7 +15,7 @@ import (
 
 // dynalite pins the emulator and all that it depends on.
 //
-//go:embed dynalite/package.json dynalite/package-lock.json
+//go:embed dynalite/package.json dynalite/package-lock.json dynalite/guard.js
 var dynalite embed.FS
 
 func startDynalite(t testing.TB, s *Server) error {
@@ -30,7 +30,7 @@ func startDynalite(t testing.TB, s *Server) error {
 		return err
 	}
 	n.argv = []string{
-		need.Node(t), filepath.Join(modules, "node_modules", "dynalite", "cli.js"),
+		need.Node(t), "--require", filepath.Join(pinned, "dynalite", "guard.js"), filepath.Join(modules, "node_modules", "dynalite", "cli.js"),
 		"--host", "127.0.0.1", "--port", strconv.Itoa(n.port.number),
 		// Tables are there, or gone, at once.
 		"--createTableMs", "0", "--deleteTableMs", "0", "--updateTableMs", "0",

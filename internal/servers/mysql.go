@@ -44,8 +44,15 @@ func startMySQLLike(t testing.TB, s *Server, daemon string, options []string, in
 	if err != nil {
 		return err
 	}
+	// Not the /tmp that is theirs by default: a MariaDB that starts removes
+	// there the temporary tables of another one that runs.
+	tmp := filepath.Join(n.dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return err
+	}
 	options = append([]string{
 		"--no-defaults", // has to come first
+		"--tmpdir=" + tmp,
 		"--datadir=" + filepath.Join(n.dir, "data"),
 		// Commits go to the kernel, and to the disk once a second.
 		"--innodb-flush-log-at-trx-commit=2",
