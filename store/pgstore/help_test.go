@@ -2,10 +2,14 @@ package pgstore_test
 
 import (
 	"context"
+	"database/sql"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	_ "modernc.org/sqlite"
+
+	"github.com/pillboxgo/pillbox/store/pgstore"
 )
 
 // until waits for something to hold.
@@ -23,4 +27,33 @@ func hangUp(c *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	c.Close(ctx)
+}
+
+// both returns a store for each way to have connections.
+func both(t testing.TB, to string, opts pgstore.Options) map[string]*pgstore.Store {
+	t.Helper()
+	db, err := sql.Open("pgx", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	stores := map[string]*pgstore.Store{
+		"pgxpool":      pgstore.New(connect(t, to), opts),
+		"database/sql": pgstore.NewSQL(db, opts),
+	}
+	for _, s := range stores {
+		t.Cleanup(func() { s.Close() })
+	}
+	return stores
+}
+
+// foreignDB returns a database of another kind.
+func foreignDB(t testing.TB) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
