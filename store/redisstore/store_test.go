@@ -23,24 +23,24 @@ type quiet struct {
 
 func TestStore(t *testing.T) {
 	for _, kind := range kinds {
-		t.Run(string(kind), func(t *testing.T) { contract(t, servers.Shared(t, kind), redisstore.Options{}) })
+		t.Run(string(kind), func(t *testing.T) { conform(t, servers.Shared(t, kind), redisstore.Options{}) })
 	}
 }
 
 func TestStoreWatched(t *testing.T) {
 	for _, kind := range kinds {
-		t.Run(string(kind), func(t *testing.T) { contract(t, servers.Shared(t, kind), redisstore.Options{Watch: true}) })
+		t.Run(string(kind), func(t *testing.T) { conform(t, servers.Shared(t, kind), redisstore.Options{Watch: true}) })
 	}
 }
 
 func TestStoreConfirmed(t *testing.T) {
 	for _, kind := range []servers.Kind{servers.RedisCluster, servers.RedisSentinel} {
-		t.Run(string(kind), func(t *testing.T) { contract(t, servers.Shared(t, kind), redisstore.Options{WaitReplicas: 1}) })
+		t.Run(string(kind), func(t *testing.T) { conform(t, servers.Shared(t, kind), redisstore.Options{WaitReplicas: 1}) })
 	}
 }
 
-// contract runs the conformance suite.
-func contract(t *testing.T, server *servers.Server, opts redisstore.Options) {
+// conform runs the conformance suite.
+func conform(t *testing.T, server *servers.Server, opts redisstore.Options) {
 	type handle struct {
 		client  rueidis.Client
 		network *network
