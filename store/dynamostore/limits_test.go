@@ -105,7 +105,7 @@ func TestIndexIsFull(t *testing.T) {
 	for _, r := range l.all(t) {
 		if strings.HasPrefix(shown(r["id"]), "user ") {
 			var ids []string
-			for i := range 3052 { // of 128 characters each
+			for i := range 3060 { // of 128 characters each
 				ids = append(ids, fmt.Sprintf(`"%0128d"`, i))
 			}
 			r["doc"] = str(`{"ids":[` + strings.Join(ids, ",") + `],"full":1000000}`)
@@ -114,7 +114,7 @@ func TestIndexIsFull(t *testing.T) {
 	}
 	err := l.store.Create(ctx, "another", rec)
 	if err == nil || !strings.Contains(err.Error(), "MaxPerUser") || strings.Contains(err.Error(), "alice") {
-		t.Errorf("Create for a user with 3,052 sessions = %v; want an error with a remedy", err)
+		t.Errorf("Create for a user with 3,060 sessions = %v; want an error with a remedy", err)
 	}
 	if _, err := l.store.Load(ctx, "another", session.Slide{}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Load of what could not be created = %v; want %v", err, session.ErrNotFound)

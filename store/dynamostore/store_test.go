@@ -3,6 +3,7 @@ package dynamostore_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,10 +26,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(childVar); role != "" {
-		child(role)
+	args := strings.Split(os.Getenv(childVar), "\n")
+	if args[0] == "" {
+		os.Exit(servers.Main(m))
 	}
-	os.Exit(servers.Main(m))
+	if err := runChild(args[0], args[1], args[2], args[3:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // kinds are the servers that most tests run against.
@@ -107,7 +112,10 @@ func (l *lab) dial(t testing.TB, addr string, options ...func(*dynamodb.Options)
 		},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	cfg := settings(t, l.server.URL)
+	cfg, err := settings(l.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg.HTTPClient = &http.Client{Transport: transport}
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond })
@@ -116,19 +124,15 @@ func (l *lab) dial(t testing.TB, addr string, options ...func(*dynamodb.Options)
 }
 
 // settings are for the server at a URL, or for Amazon's own.
-func settings(t testing.TB, url string) aws.Config {
+func settings(url string) (aws.Config, error) {
 	if url == "aws" {
-		cfg, err := config.LoadDefaultConfig(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cfg
+		return config.LoadDefaultConfig(context.Background())
 	}
 	return aws.Config{
 		Region:       "eu-central-1",
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		BaseEndpoint: &url,
-	}
+	}, nil
 }
 
 // A linked store has a way to its server that can be made to fail.
