@@ -11,8 +11,8 @@ import (
 // Migrate makes the tables if they are missing. To a table that Express has made
 // it adds two columns that may be null, owner and owned_at, an index on them and
 // one on the deadline, which Express does not notice. It does so once, and may be
-// called at every start and by several processes at the same time. The user needs
-// the rights CREATE and ALTER for it, and INDEX.
+// called at every start and by several processes at the same time. Only where
+// there is something to do, the user needs the rights CREATE, ALTER and INDEX.
 //
 // Adding the indexes reads the whole table, and holds nobody up meanwhile but at
 // its beginning and its end, where it waits for the transactions that use the
@@ -33,6 +33,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		err = s.define(ctx, s.createTable())
 	}
 	if err == nil {
+		err = s.revocations(ctx)
+	}
+	if code(err) == errNoTable {
 		err = s.define(ctx, s.createRevocations())
 	}
 	if err != nil {
@@ -90,6 +93,11 @@ func (s *Store) createRevocations() string {
 		"PRIMARY KEY (user), KEY (kept_until)) ENGINE=InnoDB"
 }
 
+// revocations reports whether there is a table for them.
+func (s *Store) revocations(ctx context.Context) error {
+	return query(ctx, s.db, "SELECT user, revoked_at, kept_until FROM "+s.table.revocations+" LIMIT 0", 3, nil)
+}
+
 const indexPrefix = "index on "
 
 func indexOf(name string) string { return indexPrefix + name }
@@ -126,8 +134,7 @@ func (s *Store) ping(ctx context.Context) error {
 	if len(l.taken)+len(l.missing) > 0 {
 		return errors.New("the table lacks " + strings.Join(append(l.taken, l.missing...), ", ") + ": call Migrate once")
 	}
-	err = query(ctx, s.db, "SELECT user, revoked_at, kept_until FROM "+s.table.revocations+" LIMIT 0", 3, nil)
-	if err != nil {
+	if err := s.revocations(ctx); err != nil {
 		return err
 	}
 	s.known.Store(l)

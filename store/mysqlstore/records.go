@@ -78,11 +78,11 @@ func (s *Store) read(ctx context.Context, id string, before ...step) (session.Re
 	return rec, err
 }
 
-// insert stores a new record, unless a live one is in the way.
-func (s *Store) insert(ctx context.Context, q querier, id string, rec session.Record, expires, ownedAt int64) error {
-	statement := s.table.insert(id, rec.Data, expires, rec.Owner.User, ownedAt)
+// insert stores a new record, unless a live one is in the way, and then does
+// what comes after it.
+func (s *Store) insert(ctx context.Context, q querier, l *layout, id, statement string, after ...step) error {
 	for {
-		_, _, err := exec(ctx, q, statement)
+		err := steps(ctx, q, l.several, append([]step{{statement: statement}}, after...)...)
 		if code(err) != errDuplicateKey {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -152,7 +153,7 @@ func (s *Store) transact(ctx context.Context, work func(q querier) error) error 
 	if err == nil {
 		return nil
 	}
-	if contract.Answers(err) {
+	if contract.Answers(err) || errors.Is(err, sqltable.ErrAgain) {
 		if _, rollback := conn.ExecContext(ctx, "ROLLBACK"); rollback == nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func (s *Store) Create(ctx context.Context, id string, rec session.Record) error
 		case err != nil:
 			return err
 		case rec.Owner.User == "":
-			return s.insert(ctx, s.db, id, rec, expires, 0)
+			return s.insert(ctx, s.db, l, id, s.table.insert(id, rec.Data, expires, "", 0))
 		case len(rec.Owner.User) > maxUser:
 			return errUser
 		}
@@ -78,14 +78,11 @@ func (s *Store) createOwned(ctx context.Context, q querier, l *layout, id string
 		}
 		return session.ErrTooManySessions
 	}
-	if err := s.insert(ctx, q, id, rec, expires, ownedAt); err != nil {
-		return err
-	}
-	last := []step{commit}
+	after := []step{commit}
 	if excess > 0 {
-		last = []step{{statement: s.table.removeOwned(owner.User, live[:excess])}, commit}
+		after = []step{{statement: s.table.removeOwned(owner.User, live[:excess])}, commit}
 	}
-	return steps(ctx, q, l.several, last...)
+	return s.insert(ctx, q, l, id, s.table.insert(id, rec.Data, expires, owner.User, ownedAt), after...)
 }
 
 // UserIDs implements [session.UserIndex]. It returns the ids of live records
