@@ -32,19 +32,25 @@ func hangUp(c *pgx.Conn) {
 // both returns a store for each way to have connections.
 func both(t testing.TB, to string, opts pgstore.Options) map[string]*pgstore.Store {
 	t.Helper()
-	db, err := sql.Open("pgx", to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
 	stores := map[string]*pgstore.Store{
 		"pgxpool":      pgstore.New(connect(t, to), opts),
-		"database/sql": pgstore.NewSQL(db, opts),
+		"database/sql": pgstore.NewSQL(openSQL(t, to), opts),
 	}
 	for _, s := range stores {
 		t.Cleanup(func() { s.Close() })
 	}
 	return stores
+}
+
+// openSQL returns connections of database/sql.
+func openSQL(t testing.TB, to string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 // foreignDB returns a database of another kind.

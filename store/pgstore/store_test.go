@@ -2,7 +2,6 @@ package pgstore_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/url"
 	"sync/atomic"
@@ -150,13 +149,9 @@ func TestContract(t *testing.T) {
 
 func TestContractOverDatabaseSQL(t *testing.T) {
 	contract(t, func(t *testing.T, opts pgstore.Options) handle {
-		db, err := sql.Open("pgx", shared(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := openSQL(t, shared(t))
 		db.SetMaxOpenConns(20)
 		db.SetMaxIdleConns(20)
-		t.Cleanup(func() { db.Close() })
 		return handle{pgstore.NewSQL(db, opts), opts.Table, func() { db.Close() }}
 	})
 }
