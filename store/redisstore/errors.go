@@ -3,6 +3,7 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -78,6 +79,11 @@ func fail(operation string, err error) error {
 				return fmt.Errorf("pillbox: redis %s: %s: %w", operation, r.remedy, err)
 			}
 		}
+	}
+	if errors.Is(err, io.EOF) {
+		// Of the refusal of a new connection rueidis keeps no more than this.
+		return fmt.Errorf("pillbox: redis %s: the server closed the connection: "+
+			"it is stopping, or has as many clients as it takes (see maxclients): %w", operation, err)
 	}
 	return fmt.Errorf("pillbox: redis %s: %w", operation, err)
 }
