@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -92,6 +93,9 @@ func (c *client) do(in input, call func(ctx context.Context, out *output) error)
 	defer cancel()
 	out := new(output)
 	op := porcupine.Operation{ClientId: c.number, Input: &in, Output: out}
+	if c.together && c.rng.IntN(2) == 0 {
+		runtime.Gosched() // or this client would make all calls of a move before another is awake
+	}
 	began := time.Now()
 	op.Call = c.ticks.Add(2) // what is known to follow from a return has odd ones
 	err := call(ctx, out)

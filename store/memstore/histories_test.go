@@ -16,6 +16,8 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			t.Cleanup(func() { s.Close() })
 			return []history.Handle{s}
 		},
-		AtomicRevoke: true, Clients: 6, Worlds: 1,
+		AtomicRevoke: true,
+		Clients:      8,
+		Worlds:       1,
 	})
 }
