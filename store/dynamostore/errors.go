@@ -1,12 +1,15 @@
 package dynamostore
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/url"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	smithy "github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
@@ -30,7 +33,7 @@ const (
 
 	remedyKey = "the table has another key: set Options.HashKey"
 
-	remedyReach = "the server cannot be reached: check the region, the endpoint and the network"
+	remedyReach = "DynamoDB does not answer: check the region, the endpoint and the network"
 )
 
 func remedy(err error) string {
@@ -58,8 +61,15 @@ func remedy(err error) string {
 		}
 		return ""
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok || errors.Is(err, context.DeadlineExceeded) {
 		return remedyReach
+	}
+	// The SDK has no types for these.
+	switch message := err.Error(); {
+	case strings.Contains(message, "Missing Region"), strings.Contains(message, "region was not a valid"):
+		return remedyRegion
+	case strings.Contains(message, "credentials"):
+		return remedyNoCredentials
 	}
 	return ""
 }
@@ -77,21 +87,33 @@ func aboutCredentials(e smithy.APIError) bool {
 }
 
 // fail names the operation and the cause, and where an operator can do something
-// about it, the table and the remedy. DynamoDB's messages name attributes but no
-// values, so neither id nor data gets into them.
+// about it, the table, the server and the remedy. DynamoDB's messages name
+// attributes but no values, so neither id nor data gets into them.
 func (s *Store) fail(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if contract.Answers(err) {
+	if contract.Answers(err) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("pillbox: dynamodb %s: %w", operation, err)
 	}
 	hint := remedy(err)
+	if hint == "" {
+		return fmt.Errorf("pillbox: dynamodb %s: %w", operation, err)
+	}
 	if e, ok := errors.AsType[smithy.APIError](err); ok && aboutCredentials(e) {
-		return fmt.Errorf("pillbox: dynamodb %s: table %s: %s: %s", operation, s.table, hint, e.ErrorCode())
+		return fmt.Errorf("pillbox: dynamodb %s: table %s %s: %s: %s", operation, s.table, s.where(), hint, e.ErrorCode())
 	}
-	if hint != "" {
-		return fmt.Errorf("pillbox: dynamodb %s: table %s: %s: %w", operation, s.table, hint, err)
+	return fmt.Errorf("pillbox: dynamodb %s: table %s %s: %s: %w", operation, s.table, s.where(), hint, err)
+}
+
+// where says which server the client talks to.
+func (s *Store) where() string {
+	options := s.client.Options()
+	if u, err := url.Parse(aws.ToString(options.BaseEndpoint)); err == nil && u.Host != "" {
+		return "at " + u.Host
 	}
-	return fmt.Errorf("pillbox: dynamodb %s: %w", operation, err)
+	if options.Region == "" {
+		return "in no region"
+	}
+	return "in " + options.Region
 }

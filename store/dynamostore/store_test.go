@@ -3,6 +3,7 @@ package dynamostore_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -82,7 +83,9 @@ func newLab(t testing.TB, server *servers.Server) *lab {
 // open returns another store on the table.
 func (l *lab) open(t testing.TB, client *dynamodb.Client, opts dynamostore.Options) *dynamostore.Store {
 	t.Helper()
-	opts.Table = l.table
+	if opts.Table == "" {
+		opts.Table = l.table
+	}
 	s := dynamostore.New(client, opts)
 	t.Cleanup(func() { s.Close() })
 	return s
@@ -193,4 +196,28 @@ func object(size int) string {
 func sharedDynalite(t testing.TB) *servers.Server {
 	t.Helper()
 	return servers.Shared(t, servers.DynamoDB)
+}
+
+var noSlide session.Slide
+
+// isAnswer reports whether an error is one of the contract's answers.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		session.ErrNotFound, session.ErrConflict, session.ErrExists, session.ErrDamaged, session.ErrRevoked, session.ErrTooManySessions,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+// eventually waits until what holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for %s took longer than 20 s", what)
+		}
+	}
 }
