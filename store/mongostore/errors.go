@@ -98,7 +98,10 @@ func explain(err error) error {
 }
 
 // unreachable reports whether no server could be had, or the connection to it
-// was lost. The type of the first error is not part of the driver's stable API.
+// was lost. The types of some of these errors are not part of the driver's
+// stable API.
 func unreachable(err error) bool {
-	return mongo.IsNetworkError(err) || mongo.IsTimeout(err) || strings.HasPrefix(err.Error(), "server selection error")
+	text := err.Error()
+	return mongo.IsNetworkError(err) || mongo.IsTimeout(err) ||
+		strings.HasPrefix(text, "server selection error") || strings.HasPrefix(text, "connection pool for ")
 }

@@ -2,21 +2,17 @@ package mongostore_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
-	"github.com/pillboxgo/pillbox/internal/servers"
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/mongostore"
 )
 
 const hour = time.Hour
-
-func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 
 // in returns the moment d from now as the Manager passes it.
 func in(d time.Duration) time.Time { return time.Now().Add(d).Truncate(time.Millisecond) }
