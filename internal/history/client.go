@@ -50,7 +50,7 @@ var choices = []struct {
 	{3, func(c *client) { c.remove(c.anyone()) }},
 	{5, func(c *client) { c.removeSeen(c.anyone()) }},
 	{10, func(c *client) { c.create(c.rng.IntN(guests)) }},
-	{4, func(c *client) { c.asOf = c.moment.Load() }}, // somebody types a password
+	{6, func(c *client) { c.asOf = c.moment.Load() }}, // somebody types a password
 	{10, (*client).signIn},
 	{8, func(c *client) { c.renew(c.anyone()) }},
 	{2, func(c *client) { c.revoke() }},
@@ -208,7 +208,7 @@ func (c *client) createOwned(replaces int) (i int, out *output) {
 }
 
 func (c *client) signIn() {
-	if c.rng.IntN(2) == 0 {
+	if c.rng.IntN(3) == 0 {
 		c.asOf = c.moment.Add(1)
 	}
 	i, out := c.createOwned(-1)
@@ -301,8 +301,8 @@ func (c *client) removeSeen(i int) *output {
 func (c *client) revoke(spared ...int) {
 	in := input{verb: revoke, object: c.object(), fence: c.fence()}
 	in.moment = c.moment.Add(1)
-	if c.rng.IntN(4) == 0 {
-		in.moment = 1 + c.rng.Int32N(in.moment)
+	if c.rng.IntN(3) == 0 {
+		in.moment = max(1, in.moment-1-c.rng.Int32N(6))
 	}
 	var except []string
 	for _, i := range spared {

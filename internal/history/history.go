@@ -99,11 +99,9 @@ func Run(t *testing.T, cfg Config) {
 	if n := r.tally.total(); n < cfg.Operations {
 		t.Errorf("%d operations; want %d", n, cfg.Operations)
 	}
-	if cfg.Operations < 5_000 {
-		return // rare ones may be missing
-	}
 	for a, of := range answers {
-		if n := r.tally.of(answer(a)); n == 0 {
+		// Of 1,000 operations about ten are answered with the rarest.
+		if cfg.Operations >= 1000 && of.err != nil && r.tally.of(answer(a)) == 0 {
 			t.Errorf("no operation was answered with %s", of.name)
 		}
 	}
@@ -114,7 +112,7 @@ func Run(t *testing.T, cfg Config) {
 func (r *run) explore() *violation {
 	for r.tally.total() < r.cfg.Operations {
 		began := time.Now()
-		worlds := r.play(32)
+		worlds := r.play(16)
 		r.played += time.Since(began)
 
 		began = time.Now()
