@@ -11,6 +11,9 @@ import (
 // calls that explains all answers, and in it nothing comes back that has ended.
 // The store changes one document at a time, so the records of a RevokeUser end
 // one after the other before it returns.
+//
+// These are 10,000 operations in each form and not 100,000, which take FerretDB
+// some minutes; PILLBOX_HISTORIES=100000 in the environment makes them all.
 func TestHistoriesAreLinearizable(t *testing.T) {
 	for _, form := range forms {
 		t.Run(form.name, func(t *testing.T) {
@@ -20,6 +23,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 					other := connect(t, servers.Shared(t, servers.MongoDB).URL).Database(db.Name())
 					return []history.Handle{open(t, db, form.Options), open(t, other, form.Options)}
 				},
+				Operations: 10_000,
 			})
 		})
 	}
