@@ -29,8 +29,8 @@ func BenchmarkStore(b *testing.B) {
 		{"Update", func(b *testing.B, s *pgstore.Store, id string) error {
 			return s.Update(b.Context(), id, data, data, time.Now().Add(time.Hour))
 		}},
-		{"Create and Delete", func(b *testing.B, s *pgstore.Store, id string) error {
-			id = fmt.Sprint("new", moved.Add(1))
+		{"Create and Delete", func(b *testing.B, s *pgstore.Store, _ string) error {
+			id := fmt.Sprint("new", moved.Add(1))
 			err := s.Create(b.Context(), id, session.Record{Data: data, Deadline: time.Now().Add(time.Hour)})
 			if err == nil {
 				err = s.Delete(b.Context(), id, nil)

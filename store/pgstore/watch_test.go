@@ -54,13 +54,15 @@ func TestWatchHearsOfRecordsThatOthersEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		heard, ended := listen(t, ctx, listener)
 		listening(t, to)
-		for _, id := range []string{"first", "second"} {
-			if err := s.Create(t.Context(), id, signIn(1)); err != nil {
+		for _, test := range []struct{ id, what string }{
+			{"first", "a sign-in"},
+			{"second", "the session that gives way to another"},
+		} {
+			if err := s.Create(t.Context(), test.id, signIn(1)); err != nil {
 				t.Fatal(err)
 			}
+			await(t, kind+": "+test.what, heard, session.Digest("first"))
 		}
-		await(t, kind+": a sign-in", heard, session.Digest("first"))
-		await(t, kind+": the session that gave way to another", heard, session.Digest("first"))
 		if err := s.Clear(t.Context()); err != nil {
 			t.Fatal(err)
 		}
