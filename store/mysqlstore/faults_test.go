@@ -23,7 +23,7 @@ const password = "a-Secret-pa55word"
 // application makes a user as an application has it, whom no privilege exempts
 // from the server's limits, and returns cfg with it.
 func application(t *testing.T, cfg *mysql.Config) *mysql.Config {
-	do(t, pool(t, cfg), "CREATE USER app@'%' IDENTIFIED BY '"+password+"'", "GRANT ALL ON test.* TO app@'%'")
+	do(t, pool(t, cfg), "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY '"+password+"'", "GRANT ALL ON test.* TO app@'%'")
 	cfg = cfg.Clone()
 	cfg.User, cfg.Passwd = "app", password
 	return cfg
@@ -156,7 +156,7 @@ func tidy(t *testing.T, db *sql.DB) func() {
 // The network fails in every way, one after the other, under one store.
 func TestNetworkFaults(t *testing.T) {
 	onBoth(t, func(t *testing.T, k servers.Kind) {
-		server := servers.Start(t, k)
+		server := servers.Shared(t, k)
 		link := servers.Proxy(t, server.Addrs[0])
 		admin := pool(t, config(t, server, ""))
 		far := config(t, server, "")
@@ -166,7 +166,8 @@ func TestNetworkFaults(t *testing.T) {
 		link.Down()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		if s, err := mysqlstore.OpenConfig(ctx, far, mysqlstore.Options{}); err == nil || !strings.Contains(err.Error(), link.Addr) {
+		opts := mysqlstore.Options{Table: tableName(), PruneEvery: -1, MaxConns: 8, Logger: quiet}
+		if s, err := mysqlstore.OpenConfig(ctx, far, opts); err == nil || !strings.Contains(err.Error(), link.Addr) {
 			t.Errorf("Open of a server that is down = %v, %v; want an error that names %s", s, err, link.Addr)
 		}
 		connector, err := mysql.NewConnector(far)
@@ -174,7 +175,7 @@ func TestNetworkFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		db := sql.OpenDB(connector)
-		early := mysqlstore.New(db, mysqlstore.Options{PruneEvery: -1, Logger: quiet})
+		early := mysqlstore.New(db, opts)
 		fails(t, early, 5*time.Second, link.Addr)
 		link.Up()
 		if err := early.Migrate(t.Context()); err != nil {
@@ -182,7 +183,7 @@ func TestNetworkFaults(t *testing.T) {
 		}
 		recovers(t, early)
 
-		s, err := mysqlstore.OpenConfig(t.Context(), far, mysqlstore.Options{PruneEvery: -1, MaxConns: 8, Logger: quiet})
+		s, err := mysqlstore.OpenConfig(t.Context(), far, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,14 +292,15 @@ func TestKilledServer(t *testing.T) {
 // has.
 func TestReadOnlyServer(t *testing.T) {
 	onBoth(t, func(t *testing.T, k servers.Kind) {
-		root := config(t, servers.Start(t, k), "")
-		s := migrated(t, application(t, root), mysqlstore.Options{MaxConns: 4})
+		root := config(t, servers.Shared(t, k), "")
+		s := migrated(t, application(t, root), mysqlstore.Options{Table: tableName(), MaxConns: 4})
 		seed(t, s)
 		on, off := "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"
 		if k == servers.MySQL {
 			on = "SET GLOBAL super_read_only = 1"
 		}
 		admin := pool(t, root)
+		defer admin.Exec(off) // for the other tests, if this one fails
 		do(t, admin, on)
 		// Delete of what is not there, and so on, may find nothing to write.
 		fails(t, s, 5*time.Second, "the server is read-only", reads...)
@@ -318,13 +320,18 @@ func TestReadOnlyServer(t *testing.T) {
 
 func TestOutOfConnections(t *testing.T) {
 	onBoth(t, func(t *testing.T, k servers.Kind) {
-		root := config(t, servers.Start(t, k), "")
-		cfg := application(t, root)
-		s := migrated(t, cfg, mysqlstore.Options{MaxConns: 4})
+		root := config(t, servers.Shared(t, k), "")
+		cfg, opts := application(t, root), mysqlstore.Options{Table: tableName(), PruneEvery: -1, MaxConns: 4, Logger: quiet}
+		s := migrated(t, cfg, opts)
 		seed(t, s)
-		late := mysqlstore.New(pool(t, cfg), mysqlstore.Options{PruneEvery: -1, Logger: quiet})
+		late := mysqlstore.New(pool(t, cfg), opts)
 		defer late.Close()
 		admin := pool(t, root)
+		var before string
+		if err := admin.QueryRow("SELECT @@GLOBAL.max_connections").Scan(&before); err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Exec("SET GLOBAL max_connections = " + before)
 		do(t, admin, "SET GLOBAL max_connections = 10")
 		others := pool(t, cfg)
 		others.SetMaxOpenConns(50)

@@ -264,9 +264,14 @@ func (s *Store) indexes(ctx context.Context, l *layout, columns map[string]colum
 }
 
 // expiry returns a deadline as the table keeps it, or an error if it is not in
-// the future.
+// the future, or the column has room for the past only.
 func (l *layout) expiry(deadline time.Time) (int64, error) {
-	return l.seconds(deadline), contract.CheckDeadline(deadline, time.Now())
+	expires, now := l.seconds(deadline), time.Now()
+	err := contract.CheckDeadline(deadline, now)
+	if err == nil {
+		err = contract.CheckDeadline(time.Unix(expires, 0), now)
+	}
+	return expires, err
 }
 
 // seconds returns t in whole seconds, rounded up, and within what the column

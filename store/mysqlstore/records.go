@@ -7,7 +7,6 @@ import (
 
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/internal/contract"
-	"github.com/pillboxgo/pillbox/store/internal/sqltable"
 )
 
 // Load implements [session.Store]. A Load with a Slide waits for a transaction
@@ -81,9 +80,9 @@ func (s *Store) read(ctx context.Context, id string, before ...step) (session.Re
 // insert stores a new record, unless a live one is in the way, and then does
 // what comes after it.
 func (s *Store) insert(ctx context.Context, q querier, l *layout, id, statement string, after ...step) error {
-	for {
+	for try := 1; ; try++ {
 		err := steps(ctx, q, l.several, append([]step{{statement: statement}}, after...)...)
-		if code(err) != errDuplicateKey {
+		if code(err) != errDuplicateKey || try == insertTries {
 			return err
 		}
 		removed, _, err := exec(ctx, q, s.table.removeDead(s.table.at(id)))
@@ -100,9 +99,13 @@ func (s *Store) insert(ctx context.Context, q querier, l *layout, id, statement 
 		case live:
 			return session.ErrExists
 		}
-		return sqltable.ErrAgain // it ended just now
+		// It ended just now.
 	}
 }
+
+// insertTries bounds the attempts where no record is in the way, as when the
+// application has made another column of the table unique.
+const insertTries = 8
 
 func exists(ctx context.Context, q querier, statement string) (bool, error) {
 	found := false

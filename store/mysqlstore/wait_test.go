@@ -38,7 +38,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // record until the lock is gone decides, not what it was when the call began.
 func TestWhatHappensWhileACallWaits(t *testing.T) {
 	onBoth(t, func(t *testing.T, k servers.Kind) {
-		ctx, cfg, name := t.Context(), config(t, servers.Start(t, k), ""), tableName()
+		ctx, cfg, name := t.Context(), config(t, servers.Shared(t, k), ""), tableName()
 		s := migrated(t, cfg, mysqlstore.Options{Table: name})
 		plain := mysqlstore.New(pool(t, cfg), mysqlstore.Options{Table: name, PruneEvery: -1})
 		defer plain.Close()
