@@ -23,8 +23,10 @@ func expressSet(t *testing.T, db *mongo.Database, id string, value any, expires 
 	_, err := db.Collection("sessions").UpdateOne(t.Context(),
 		bson.D{{Key: "_id", Value: id}},
 		bson.D{{Key: "$set", Value: bson.D{
-			{Key: "_id", Value: id}, {Key: "session", Value: value},
-			{Key: "expires", Value: expires}, {Key: "lastModified", Value: expires},
+			{Key: "_id", Value: id},
+			{Key: "session", Value: value},
+			{Key: "expires", Value: expires},
+			{Key: "lastModified", Value: expires},
 		}}},
 		options.UpdateOne().SetUpsert(true))
 	if err != nil {
@@ -87,10 +89,16 @@ func TestExpressReadsWhatIsCreated(t *testing.T) {
 		{forms[0].Options, data},
 		{forms[1].Options, bson.D{
 			{Key: "cookie", Value: bson.D{
-				{Key: "originalMaxAge", Value: int32(60000)}, {Key: "expires", Value: date(t, isoTime)},
-				{Key: "secure", Value: true}, {Key: "httpOnly", Value: true}, {Key: "path", Value: "/"},
+				{Key: "originalMaxAge", Value: int32(60000)},
+				{Key: "expires", Value: date(t, isoTime)},
+				{Key: "secure", Value: true},
+				{Key: "httpOnly", Value: true},
+				{Key: "path", Value: "/"},
 			}},
-			{Key: "views", Value: int32(1)}, {Key: "f", Value: 1.5}, {Key: "mid", Value: 3e9}, {Key: "n", Value: nil},
+			{Key: "views", Value: int32(1)},
+			{Key: "f", Value: 1.5},
+			{Key: "mid", Value: 3e9},
+			{Key: "n", Value: nil},
 			{Key: "list", Value: bson.A{int32(1), "a", bson.D{{Key: "b", Value: false}}}},
 		}},
 	} {
