@@ -87,13 +87,21 @@ func (w *world) shorten(part []porcupine.Operation) []porcupine.Operation {
 	if n < len(returns) {
 		part = until(part, returns[n])
 	}
-	for i := len(part) - 1; i >= 0; i-- {
-		if unchanging(part[i].Input.(*input), part[i].Output.(*output)) {
-			if without := slices.Delete(slices.Clone(part), i, i+1); illegal(without) {
-				part = without
+	leaveOut := func(needless func(*input, *output) bool) {
+		for i := len(part) - 1; i >= 0; i-- {
+			if needless(part[i].Input.(*input), part[i].Output.(*output)) {
+				if without := slices.Delete(slices.Clone(part), i, i+1); illegal(without) {
+					part = without
+				}
 			}
 		}
 	}
+	leaveOut(unchanging)
+	refusals := slices.ContainsFunc(part, func(op porcupine.Operation) bool { return op.Output.(*output).answer == revoked })
+	leaveOut(func(in *input, out *output) bool {
+		// Without these more is possible, and not less.
+		return in.verb == returned || in.verb == revoke && out.answer == done && out.n == 0 && !refusals
+	})
 	slices.SortFunc(part, byCall)
 	return part
 }
