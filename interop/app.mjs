@@ -48,6 +48,8 @@ const ops = {
   signOut: req => call(req.session, 'destroy'),
   // What an operator asks the store for: all, length, clear.
   store: (req, method) => call(req.sessionStore, method),
+  // Goes on when this address answers.
+  wait: (req, url) => fetch(url),
   redirect: () => {}
 }
 

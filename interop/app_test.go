@@ -78,7 +78,7 @@ func act(w http.ResponseWriter, r *http.Request) {
 		err = errors.Join(err, do(s, args[0], args[1], value))
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		http.Error(w, err.Error(), session.Status(err))
 		return
 	}
 	data := "null"
@@ -132,9 +132,17 @@ func do(s *session.Session, op, arg string, value json.RawMessage) error {
 		return s.Renew()
 	case "destroy":
 		return s.Destroy()
+	case "signIn":
+		return s.SignIn(arg)
+	case "signOut":
+		return s.SignOut()
 	}
 	return fmt.Errorf("no such operation: %q", op)
 }
+
+// client keeps connections for parallel requests, and for less long than Node
+// does, so that it sends nothing on one that is being closed.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
 
 // A visitor has a browser's one cookie.
 type visitor struct {
@@ -145,8 +153,9 @@ type visitor struct {
 // An answer is what a request came to.
 type answer struct {
 	status  int
-	cookies []string       // Set-Cookie
-	data    map[string]any // of the session as the application sees it; nil for no session
+	cookies []string        // Set-Cookie
+	data    map[string]any  // of the session as the application sees it; nil for no session
+	result  json.RawMessage // of the last operation, from Express
 }
 
 // ask sends a list of operations, as JSON, and keeps the cookie of the answer.
@@ -161,7 +170,7 @@ func (v *visitor) ask(url, ops string) answer {
 	if v.cookie != "" {
 		req.Header.Set("Cookie", "connect.sid="+v.cookie)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		v.t.Errorf("%s: %v", ops, err)
 		return answer{}
@@ -175,10 +184,14 @@ func (v *visitor) ask(url, ops string) answer {
 	if a.status != http.StatusOK {
 		return a
 	}
-	var body struct{ Session *string }
+	var body struct {
+		Session *string
+		Result  json.RawMessage
+	}
 	if err := json.Unmarshal(text, &body); err != nil {
 		v.t.Errorf("%s: %v in %q", ops, err, text)
 	}
+	a.result = body.Result
 	if body.Session != nil {
 		if err := json.Unmarshal([]byte(*body.Session), &a.data); err != nil {
 			v.t.Errorf("%s: %v in %q", ops, err, *body.Session)
@@ -186,15 +199,11 @@ func (v *visitor) ask(url, ops string) answer {
 		delete(a.data, "cookie")
 		delete(a.data, "__pillbox")
 	}
-	for _, line := range a.cookies {
-		if rest, ok := strings.CutPrefix(line, "connect.sid="); ok {
-			v.cookie, _, _ = strings.Cut(rest, ";")
-		}
-	}
+	v.keep(a.cookies)
 	return a
 }
 
-// post sends a request with the visitor's cookie and returns the status.
+// post sends a request, keeps the cookie of the answer and returns the status.
 func (v *visitor) post(url string) (status int) {
 	v.t.Helper()
 	req, err := http.NewRequestWithContext(v.t.Context(), "POST", url, nil)
@@ -202,12 +211,22 @@ func (v *visitor) post(url string) (status int) {
 		v.t.Fatal(err)
 	}
 	req.Header.Set("Cookie", "connect.sid="+v.cookie)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	resp.Body.Close()
+	v.keep(resp.Header["Set-Cookie"])
 	return resp.StatusCode
+}
+
+// keep keeps the cookie that an answer sets, if any.
+func (v *visitor) keep(lines []string) {
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "connect.sid="); ok {
+			v.cookie, _, _ = strings.Cut(rest, ";")
+		}
+	}
 }
 
 // must is ask for what has to succeed.

@@ -86,25 +86,7 @@ func TestParallelRequestsToBothSides(t *testing.T) {
 	v := &visitor{t: t}
 	v.must(pillbox, `[["set","user","bob"]]`)
 	const workers, rounds, n = 20, 5, 100
-	var wg sync.WaitGroup
-	for worker := range workers {
-		wg.Go(func() {
-			for round := range rounds {
-				i := worker*rounds + round
-				var both sync.WaitGroup
-				for side, url := range map[string]string{"express": express, "pillbox": pillbox} {
-					both.Go(func() {
-						one := &visitor{t: t, cookie: v.cookie}
-						if a := one.ask(url, fmt.Sprintf(`[["set","%s%d",%d]]`, side, i, i)); a.status != http.StatusOK {
-							t.Errorf("%s, request %d: status %d; want 200", side, i, a.status)
-						}
-					})
-				}
-				both.Wait()
-			}
-		})
-	}
-	wg.Wait()
+	crowd(t, v.cookie, workers, rounds, map[string]string{"express": express, "pillbox": pillbox})
 	if len(watched.commits) != n {
 		t.Errorf("Pillbox committed %d times; want %d, once for each request", len(watched.commits), n)
 	}
@@ -139,6 +121,32 @@ func TestParallelRequestsToBothSides(t *testing.T) {
 	t.Logf("%d conflicts detected, %d of them with Express; of %d keys %d are left, since Express's writes are blind", watched.conflicts, watched.overExpress, 2*n, len(left)-3)
 }
 
+// crowd has workers send requests with one cookie, each to all sides at once, and
+// that in so many rounds. Each request sets a key that is named after its side
+// and a number.
+func crowd(t *testing.T, cookie string, workers, rounds int, sides map[string]string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for worker := range workers {
+		wg.Go(func() {
+			for round := range rounds {
+				i := worker*rounds + round
+				var all sync.WaitGroup
+				for side, url := range sides {
+					all.Go(func() {
+						one := &visitor{t: t, cookie: cookie}
+						if a := one.ask(url, fmt.Sprintf(`[["set","%s%d",%d]]`, side, i, i)); a.status != http.StatusOK {
+							t.Errorf("%s, request %d: status %d; want 200", side, i, a.status)
+						}
+					})
+				}
+				all.Wait()
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // Each write of Express between Pillbox's reading and its commit is noticed,
 // whatever Express changed, and what both did is kept.
 func TestEveryWriteOfExpressIsDetected(t *testing.T) {
@@ -160,7 +168,7 @@ func TestEveryWriteOfExpressIsDetected(t *testing.T) {
 		v := &visitor{t: t}
 		v.must(express, `[["set","a",1],["set","b",1]]`)
 		before := watched.conflicts
-		change(t, m, v.cookie, func(s *session.Session) {
+		v.change(m, func(s *session.Session) {
 			if _, err := session.Key[int]("a").Get(s); err != nil {
 				t.Errorf("%s: Get = %v", test.name, err)
 			}
@@ -177,7 +185,7 @@ func TestEveryWriteOfExpressIsDetected(t *testing.T) {
 	// And one that ends the session, ends it.
 	v := &visitor{t: t}
 	v.must(express, `[["set","a",1]]`)
-	status := change(t, m, v.cookie, func(s *session.Session) {
+	status := v.change(m, func(s *session.Session) {
 		_, _ = session.Key[int]("a").Get(s)
 		(&visitor{t: t, cookie: v.cookie}).must(express, `[["destroy"]]`)
 		if err := session.Key[int]("ours").Set(s, 1); err != nil {
@@ -189,13 +197,12 @@ func TestEveryWriteOfExpressIsDetected(t *testing.T) {
 	}
 }
 
-// change answers one request that carries a cookie by f.
-func change(t *testing.T, m *session.Manager, cookie string, f func(s *session.Session)) (status int) {
-	t.Helper()
-	server := newServer(t, m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+// change answers one request of the visitor by f.
+func (v *visitor) change(m *session.Manager, f func(s *session.Session)) (status int) {
+	v.t.Helper()
+	return v.post(newServer(v.t, m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		f(session.From(r.Context()))
-	})))
-	return (&visitor{t: t, cookie: cookie}).post(server)
+	}))))
 }
 
 // A held store takes its time over a new session.
@@ -222,7 +229,7 @@ func TestRedirectAfterSignIn(t *testing.T) {
 	}}
 	express := startExpress(t, []session.Store{store}, recommended) + "/0"
 	for range 5 {
-		if signIn(t, express) {
+		if signIn(t, express, express) {
 			t.Error("a visitor of Express arrives signed in before the session is stored")
 		}
 		arrivals <- struct{}{}
@@ -233,7 +240,7 @@ func TestRedirectAfterSignIn(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if !signIn(t, pillbox) {
+			if !signIn(t, pillbox, pillbox) {
 				t.Error("a visitor of Pillbox arrives signed out")
 			}
 		})
@@ -241,16 +248,17 @@ func TestRedirectAfterSignIn(t *testing.T) {
 	wg.Wait()
 }
 
-// signIn signs in and follows the redirect as a browser does, without waiting
-// for the end of its body.
-func signIn(t *testing.T, url string) bool {
+// signIn signs in at one address and follows the redirect to another as a browser
+// does, without waiting for the end of its body. It reports whether the visitor
+// arrives signed in.
+func signIn(t *testing.T, from, to string) bool {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Error(err)
 		return false
 	}
 	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	post := func(ops string) *http.Response {
+	post := func(url, ops string) *http.Response {
 		resp, err := client.Post(url, "application/json", strings.NewReader(ops))
 		if err != nil {
 			t.Error(err)
@@ -258,12 +266,12 @@ func signIn(t *testing.T, url string) bool {
 		}
 		return resp
 	}
-	redirect := post(`[["regenerate"],["set","user","bob"],["redirect","/dashboard"]]`)
+	redirect := post(from, `[["regenerate"],["set","user","bob"],["redirect","/dashboard"]]`)
 	defer redirect.Body.Close()
 	if redirect.StatusCode != http.StatusSeeOther {
 		t.Errorf("sign-in answered %d; want 303", redirect.StatusCode)
 	}
-	arrived := post(`[]`)
+	arrived := post(to, `[]`)
 	defer arrived.Body.Close()
 	var body struct{ Session string }
 	if err := json.NewDecoder(arrived.Body).Decode(&body); err != nil {

@@ -34,68 +34,104 @@ func TestSessionsAreShared(t *testing.T) {
 		options := fmt.Sprintf(`{"secret":"keyboard cat","resave":false,"saveUninitialized":false,"cookie":{"maxAge":%s}}`, lifetime)
 		store, express, pillbox := share(t, options)
 		for _, pair := range [][2]side{{express, pillbox}, {pillbox, express}} {
-			maker, other := pair[0], pair[1]
-			t.Run(fmt.Sprintf("made by %s, maxAge %s", maker.name, lifetime), func(t *testing.T) {
-				v := &visitor{t: t}
-				made := v.must(maker.url, `[["set","user","bob"],["set","values",`+values+`]]`)
-				if v.cookie == "" {
-					t.Fatalf("Set-Cookie %q; want a session cookie", made.cookies)
-				}
-				id := v.id()
-				check := func(url, ops, want string) {
-					t.Helper()
-					before := v.cookie
-					got := v.must(url, ops)
-					var data []string
-					for _, name := range got.names() {
-						if name != "values" {
-							data = append(data, fmt.Sprint(name, "=", got.data[name]))
-						}
-					}
-					if s := strings.Join(data, " "); s != want {
-						t.Errorf("%s answers with %q; want %q", ops, s, want)
-					}
-					if !reflect.DeepEqual(got.data["values"], made.data["values"]) {
-						t.Errorf("%s: values became %v; want %v", ops, got.data["values"], made.data["values"])
-					}
-					if v.cookie != before || stored(t, store, id) == "" {
-						t.Errorf("%s: cookie %q became %q; want the session to go on", ops, before, v.cookie)
-					}
-				}
-				check(other.url, `[]`, "user=bob")
-				check(other.url, `[["set","n",1]]`, "n=1 user=bob")
-				check(maker.url, `[["set","n",2],["append","list","a"]]`, "list=[a] n=2 user=bob")
-				check(other.url, `[["append","list","b"],["save"]]`, "list=[a b] n=2 user=bob")
-				check(maker.url, `[["delete","n"]]`, "list=[a b] user=bob")
-				check(other.url, `[["touch"]]`, "list=[a b] user=bob")
-				check(maker.url, `[["touch"]]`, "list=[a b] user=bob")
-				check(other.url, `[["set","lost",1],["reload"]]`, "list=[a b] user=bob")
-				check(maker.url, `[["set","user","eve"],["reload"],["delete","list"]]`, "user=bob")
-
-				before := v.cookie
-				v.must(other.url, `[["regenerate"],["set","user","eve"]]`)
-				if v.cookie == before || stored(t, store, id) != "" {
-					t.Errorf("after regenerate by %s: cookie %q, stored under the old id %q; want another cookie and nothing", other.name, v.cookie, stored(t, store, id))
-				}
-				id = v.id()
-				if got := v.must(maker.url, `[]`); got.data["user"] != "eve" || got.data["values"] != nil {
-					t.Errorf("%s finds %v in the session that %s regenerated; want eve alone", maker.name, got.data, other.name)
-				}
-				stale := v.cookie
-				v.must(other.url, `[["destroy"]]`)
-				if got := stored(t, store, id); got != "" {
-					t.Errorf("after destroy by %s there is still %s", other.name, got)
-				}
-				v.cookie = stale
-				if got := v.must(maker.url, `[]`); len(got.data) != 0 || len(got.cookies) > 0 {
-					t.Errorf("%s finds %v in the session that %s destroyed, and sends %q; want nothing", maker.name, got.data, other.name, got.cookies)
-				}
-				v.must(maker.url, `[["set","user","eve"]]`)
-				if v.cookie == stale || stored(t, store, id) != "" {
-					t.Errorf("%s adopts the id of the session that %s destroyed", maker.name, other.name)
-				}
+			t.Run(fmt.Sprintf("made by %s, maxAge %s", pair[0].name, lifetime), func(t *testing.T) {
+				exchange(t, pair[0], pair[1], func(id string) string { return stored(t, store, id) })
 			})
 		}
+	}
+}
+
+// exchange has one side make a session and both do to it what there is to do,
+// in turns. The function stored returns what is stored under an id, or "".
+func exchange(t *testing.T, maker, other side, stored func(id string) string) {
+	t.Helper()
+	v := &visitor{t: t}
+	made := v.must(maker.url, `[["set","user","bob"],["set","values",`+values+`]]`)
+	if v.cookie == "" {
+		t.Fatalf("Set-Cookie %q; want a session cookie", made.cookies)
+	}
+	id := v.id()
+	check := func(url, ops, want string) {
+		t.Helper()
+		before := v.cookie
+		got := v.must(url, ops)
+		var data []string
+		for _, name := range got.names() {
+			if name != "values" {
+				data = append(data, fmt.Sprint(name, "=", got.data[name]))
+			}
+		}
+		if s := strings.Join(data, " "); s != want {
+			t.Errorf("%s answers with %q; want %q", ops, s, want)
+		}
+		if !reflect.DeepEqual(got.data["values"], made.data["values"]) {
+			t.Errorf("%s: values became %v; want %v", ops, got.data["values"], made.data["values"])
+		}
+		if v.cookie != before || stored(id) == "" {
+			t.Errorf("%s: cookie %q became %q; want the session to go on", ops, before, v.cookie)
+		}
+	}
+	check(other.url, `[]`, "user=bob")
+	check(other.url, `[["set","n",1]]`, "n=1 user=bob")
+	check(maker.url, `[["set","n",2],["append","list","a"]]`, "list=[a] n=2 user=bob")
+	check(other.url, `[["append","list","b"],["save"]]`, "list=[a b] n=2 user=bob")
+	check(maker.url, `[["delete","n"]]`, "list=[a b] user=bob")
+	check(other.url, `[["touch"]]`, "list=[a b] user=bob")
+	check(maker.url, `[["touch"]]`, "list=[a b] user=bob")
+	check(other.url, `[["maxAge",7200000],["append","list","c"]]`, "list=[a b c] user=bob")
+	check(maker.url, `[["maxAge",5400000],["append","list","d"]]`, "list=[a b c d] user=bob")
+	check(other.url, `[["set","lost",1],["reload"]]`, "list=[a b c d] user=bob")
+	check(maker.url, `[["set","user","eve"],["reload"],["delete","list"]]`, "user=bob")
+
+	// moved checks that the visitor has another id, under which the other
+	// side finds the user alone, and that the old one is dead for both.
+	moved := func(ops string, from, to side) {
+		t.Helper()
+		before := v.cookie
+		v.must(from.url, ops)
+		if v.cookie == before || stored(id) != "" {
+			t.Errorf("after %s by %s: cookie %q, stored under the old id %q; want another cookie and nothing", ops, from.name, v.cookie, stored(id))
+		}
+		old := &visitor{t: t, cookie: before}
+		for _, s := range []side{from, to} {
+			if got := old.must(s.url, `[]`); len(got.data) != 0 || stored(id) != "" {
+				t.Errorf("after %s by %s: %s finds %v under the old id; want nothing", ops, from.name, s.name, got.data)
+			}
+		}
+		id = v.id()
+		if got := v.must(to.url, `[]`); got.data["user"] != "eve" || got.data["values"] != nil {
+			t.Errorf("%s finds %v after %s by %s; want eve alone", to.name, got.data, ops, from.name)
+		}
+	}
+	moved(`[["regenerate"],["set","user","eve"]]`, other, maker)
+	moved(`[["regenerate"],["set","user","eve"]]`, maker, other)
+	moved(`[["signIn","eve"],["set","user","eve"],["delete","values"]]`, other, maker)
+	moved(`[["signIn","eve"],["set","user","eve"],["delete","values"]]`, maker, other)
+
+	for _, end := range []struct {
+		ops      string
+		by, then side
+	}{
+		{`[["destroy"]]`, other, maker},
+		{`[["destroy"]]`, maker, other},
+		{`[["signOut"]]`, other, maker},
+		{`[["signOut"]]`, maker, other},
+	} {
+		stale := v.cookie
+		v.must(end.by.url, end.ops)
+		if got := stored(id); got != "" {
+			t.Errorf("after %s by %s there is still %s", end.ops, end.by.name, got)
+		}
+		v.cookie = stale
+		if got := v.must(end.then.url, `[]`); len(got.data) != 0 || len(got.cookies) > 0 {
+			t.Errorf("%s finds %v after %s by %s, and sends %q; want nothing", end.then.name, got.data, end.ops, end.by.name, got.cookies)
+		}
+		v.must(end.then.url, `[["touch"]]`)
+		v.must(end.then.url, `[["set","user","eve"]]`)
+		if v.cookie == stale || stored(id) != "" {
+			t.Errorf("%s adopts the id of the session that %s ended by %s", end.then.name, end.by.name, end.ops)
+		}
+		id = v.id()
 	}
 }
 
