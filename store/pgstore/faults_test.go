@@ -253,6 +253,28 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
+// A connection to a server that became a standby is of no use any more, though it
+// works: the pool makes another one, which may find the primary.
+func TestReadOnlyConnectionIsGivenUp(t *testing.T) {
+	pool := connect(t, with(t, shared(t), "pool_max_conns", "1"))
+	s := open(t, pool, pgstore.Options{Table: table()})
+	create(t, s, "id", bob, time.Now().Add(time.Hour))
+	for name, call := range map[string]func() error{
+		"a statement": func() error { return s.Touch(t.Context(), "id", time.Now().Add(2*time.Hour)) },
+		"a batch":     func() error { return s.Create(t.Context(), "new", signIn(1)) },
+	} {
+		if _, err := pool.Exec(t.Context(), "SET default_transaction_read_only = on"); err != nil {
+			t.Fatal(err)
+		}
+		if err := call(); err == nil || !strings.Contains(err.Error(), "connect to the primary") {
+			t.Errorf("%s on a read-only connection = %v; want an error that names the remedy", name, err)
+		}
+		if err := call(); err != nil {
+			t.Errorf("%s thereafter = %v; want nil, over another connection", name, err)
+		}
+	}
+}
+
 // All connections of the pool are busy elsewhere: the error says so.
 func TestPoolExhausted(t *testing.T) {
 	to := with(t, shared(t), "pool_max_conns", "1")

@@ -118,3 +118,37 @@ func TestKilledServer(t *testing.T) {
 		pool.Close()
 	}
 }
+
+// A moved deadline is not worth waiting for the disk; everything else is.
+func TestOnlyTouchesDoNotWaitForTheDisk(t *testing.T) {
+	server := servers.Start(t, servers.Postgres)
+	for _, setting := range []string{"wal_writer_delay = '10s'", "autovacuum = off", "bgwriter_delay = '10s'"} {
+		execute(t, server.URL, "ALTER SYSTEM SET "+setting)
+	}
+	server.Restart(t, 0)
+	pool := connect(t, server.URL)
+	s := open(t, pool, pgstore.Options{})
+	create(t, s, "id", bob, time.Now().Add(time.Hour))
+	for _, test := range []struct {
+		name  string
+		do    func() error
+		waits bool
+	}{
+		{"Touch", func() error { return s.Touch(t.Context(), "id", time.Now().Add(2*time.Hour)) }, false},
+		{"Update", func() error {
+			return s.Update(t.Context(), "id", []byte(bob), []byte(bob), time.Now().Add(time.Hour))
+		}, true},
+		{"Load that moves", func() error {
+			_, err := s.Load(t.Context(), "id", session.Slide{To: time.Now().Add(3 * time.Hour)})
+			return err
+		}, false},
+		{"Delete", func() error { return s.Delete(t.Context(), "id", nil) }, true},
+	} {
+		if err := test.do(); err != nil {
+			t.Fatal(err)
+		}
+		if written := scan[bool](t, pool, "SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()"); written != test.waits {
+			t.Errorf("after %s the log is on the disk: %t; want %t", test.name, written, test.waits)
+		}
+	}
+}

@@ -195,3 +195,23 @@ func TestMigrateMeetsOtherColumns(t *testing.T) {
 	}
 	create(t, s, "id", bob, time.Now().Add(time.Hour))
 }
+
+// A record that replaces a dead one is not its owner's.
+func TestDeadRecordsLeaveNoOwner(t *testing.T) {
+	to, name := shared(t), table()
+	s := open(t, connect(t, to), pgstore.Options{Table: name})
+	for _, id := range []string{"a", "b"} {
+		if err := s.Create(t.Context(), id, signIn(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(t, to, "UPDATE "+name+" SET expire = now() - interval '1 minute'")
+	create(t, s, "a", bob, time.Now().Add(time.Hour))
+	if ids, err := s.UserIDs(t.Context(), "alice"); err != nil || len(ids) != 0 {
+		t.Errorf("UserIDs = %q, %v; want none", ids, err)
+	}
+	if n, err := s.RevokeUser(t.Context(), "alice", time.Now()); n != 0 || err != nil {
+		t.Errorf("RevokeUser = %d, %v; want none ended", n, err)
+	}
+	holds(t, s, "a", bob, time.Time{})
+}

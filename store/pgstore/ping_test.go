@@ -1,13 +1,18 @@
 package pgstore_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pillboxgo/pillbox/internal/servers"
+	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/pgstore"
 )
 
@@ -70,6 +75,32 @@ func TestPingSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("%s, %s: Ping shows the password: %s", kind, test.name, all)
 			}
 		}
+	}
+}
+
+// The server's errors quote what they refuse, in fields that somebody may log.
+func TestErrorsQuoteNothing(t *testing.T) {
+	s := migrated(t, connect(t, shared(t)))
+	create(t, s, "id", bob, time.Now().Add(time.Hour))
+	broken := []byte(`{"cookie":{}, Zolpidem`)
+	owned := signIn(3)
+	owned.Data = broken
+	for name, err := range map[string]error{
+		"Create":               s.Create(t.Context(), "new", session.Record{Data: broken, Deadline: time.Now().Add(time.Hour)}),
+		"Create with an owner": s.Create(t.Context(), "new", owned),
+		"Update":               s.Update(t.Context(), "id", []byte(bob), broken, time.Now().Add(time.Hour)),
+	} {
+		server, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || server.Code != "22P02" {
+			t.Errorf("%s of what is no JSON = %v; want the server's error", name, err)
+			continue
+		}
+		if all := fmt.Sprintf("%+v", *server); strings.Contains(all, "Zolpidem") || strings.Contains(all, "cookie") {
+			t.Errorf("%s of what is no JSON quotes it: %s", name, all)
+		}
+	}
+	if err := s.Create(t.Context(), "new", signIn(3)); err != nil {
+		t.Errorf("Create thereafter = %v", err)
 	}
 }
 
