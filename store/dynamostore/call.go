@@ -25,7 +25,9 @@ type outcome struct {
 	// done: the condition held. Otherwise nothing was changed.
 	done bool
 
-	// item is what is under the key: now, or when the condition did not hold.
+	// item is what is under the key, nil if there is nothing: what the
+	// condition found where it did not hold, and otherwise what the write
+	// returns.
 	item item
 
 	// uncertain: the client has repeated the write because an earlier attempt

@@ -37,7 +37,9 @@ func (s *Store) load(ctx context.Context, id string, slide session.Slide) (sessi
 		var it item
 		var err error
 		if write {
-			it, err = s.move(ctx, s.prefix+id, now, slide)
+			var out outcome
+			out, err = s.move(ctx, s.prefix+id, now, slide, true)
+			it = out.item
 		} else {
 			it, err = s.get(ctx, s.prefix+id)
 		}
@@ -56,20 +58,22 @@ func (s *Store) load(ctx context.Context, id string, slide session.Slide) (sessi
 	}
 }
 
-// move does what a slide asks and returns the item as it is then, nil if there
-// is none.
-func (s *Store) move(ctx context.Context, key string, now int64, slide session.Slide) (item, error) {
+// move does what a slide asks, if it is to. The outcome has the item as it is then:
+// where nothing was moved, or if it is to be read.
+func (s *Store) move(ctx context.Context, key string, now int64, slide session.Slide, read bool) (outcome, error) {
 	limit := slide.To
 	if !slide.Before.IsZero() && slide.Before.Before(limit) {
 		limit = slide.Before
 	}
-	out, err := s.update(ctx, key, change{
-		set:    "SET #expires = :deadline",
-		only:   isEarlier,
-		values: item{":text": text("S"), ":now": seconds(now), ":limit": seconds(contract.Millis(limit)), ":deadline": seconds(contract.Millis(slide.To))},
-		read:   true,
+	return s.update(ctx, key, change{
+		set:  "SET #expires = :deadline",
+		only: isEarlier,
+		values: item{
+			":text": text("S"), ":now": seconds(now),
+			":limit": seconds(contract.Millis(limit)), ":deadline": seconds(contract.Millis(slide.To)),
+		},
+		read: read,
 	})
-	return out.item, err
 }
 
 // Create implements [session.Store], and does what [session.Owner] asks.
@@ -166,11 +170,15 @@ func (s *Store) touch(ctx context.Context, id string, deadline time.Time) error 
 	to := session.Slide{To: time.UnixMilli(contract.Millis(deadline))}
 	for {
 		now := time.Now().UnixMilli()
-		it, err := s.move(ctx, s.prefix+id, now, to)
+		out, err := s.move(ctx, s.prefix+id, now, to, false)
 		if err != nil {
 			return err
 		}
-		rec, err := it.record(now)
+		if out.done {
+			s.deadlines.remember(id, to.To)
+			return nil
+		}
+		rec, err := out.item.record(now)
 		if err != nil {
 			return session.ErrNotFound
 		}

@@ -32,7 +32,7 @@ type Options struct {
 	Prefix string
 
 	// NoPrefix leaves the prefix out, as connect-dynamodb does when its own
-	// is the empty string. Prefix must then be empty.
+	// is the empty string. Prefix then does not count.
 	NoPrefix bool
 
 	// Remember is of how many sessions the store remembers the deadline, to
@@ -116,7 +116,7 @@ func New(client *dynamodb.Client, opts Options) *Store {
 		log:     opts.Logger,
 	}
 	if opts.NoPrefix {
-		s.prefix = opts.Prefix
+		s.prefix = ""
 	}
 	if s.log == nil {
 		s.log = slog.Default()
