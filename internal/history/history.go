@@ -48,6 +48,11 @@ type Config struct {
 	// one moment, for whoever looks. The contract does not ask for that.
 	AtomicRevoke bool
 
+	// Failures is how many calls of 10,000 may return an error that neither
+	// the contract nor an impatient client explains, such as that of a
+	// connection which the server has closed. Zero means none.
+	Failures int
+
 	// Seed decides what the clients do, but not which of them is faster.
 	// Zero means another one each time.
 	Seed uint64
@@ -87,8 +92,9 @@ func Run(t *testing.T, cfg Config) {
 	r := newRun(t.Context(), cfg, cfg.Open(t))
 	found := r.explore()
 	t.Log(r.report())
-	for _, strange := range r.strangers() {
-		t.Errorf("an error that the contract does not know: %s", strange)
+	failures, some := r.strangers()
+	if allowed := (r.cfg.Failures*r.tally.total() + 9_999) / 10_000; failures > allowed {
+		t.Errorf("%d calls returned an error that the contract does not know, %d may:\n%s", failures, allowed, some)
 	}
 	if found != nil {
 		t.Fatal(found.message(pictureFile(t)))

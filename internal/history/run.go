@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,16 +62,18 @@ func (r *run) stranger(v verb, err error) {
 	r.strange[fmt.Sprintf("%s: %v", v, err)]++
 }
 
-// strangers returns some of those errors.
-func (r *run) strangers() []string {
-	var found []string
-	for text, n := range r.strange {
-		if len(found) == 5 {
-			return append(found, fmt.Sprintf("and %d others", len(r.strange)-5))
-		}
-		found = append(found, fmt.Sprintf("%s (%d times)", text, n))
+// strangers returns how many such errors there were, and some of them.
+func (r *run) strangers() (n int, some string) {
+	var lines []string
+	for text, times := range r.strange {
+		n += times
+		lines = append(lines, fmt.Sprintf("%s (%d times)", text, times))
 	}
-	return found
+	slices.Sort(lines)
+	if len(lines) > 5 {
+		lines = append(lines[:5], "and others")
+	}
+	return n, strings.Join(lines, "\n")
 }
 
 // A tally counts what the calls were answered.

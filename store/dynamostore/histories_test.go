@@ -13,7 +13,7 @@ import (
 // other before it returns.
 //
 // These are 2,000 operations on each emulator and not 100,000, which take dynalite
-// some ten minutes and moto half an hour or more; PILLBOX_HISTORIES=100000 in the
+// a quarter of an hour and moto much longer; PILLBOX_HISTORIES=100000 in the
 // environment makes them all.
 func TestHistoriesAreLinearizable(t *testing.T) {
 	onEach(t, func(t *testing.T, l *lab) {
@@ -24,6 +24,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 				return []history.Handle{l.store, other}
 			},
 			Operations: 2000,
+			Failures:   1, // a server may close a connection as it is used
 		})
 	})
 }
