@@ -110,16 +110,16 @@ func hash(plain []byte) bson.RawValue {
 	return bson.RawValue{Type: bson.TypeBinary, Value: value}
 }
 
-// Stored is what a session's data becomes in a document.
+// stored is what a session's data becomes in a document.
 type stored struct {
 	session bson.RawValue
 	text    []byte        // of the field pillbox; nil where the session is text, or says it
 	of      bson.RawValue // of the session; zero where it is text
 }
 
-// store returns what to store for data. Kept is the subdocument that it is to
+// encode returns what to store for data. Kept is the subdocument that it is to
 // replace, where that is known: what both agree on keeps its type.
-func (s *Store) store(data []byte, kept bson.RawValue) stored {
+func (s *Store) encode(data []byte, kept bson.RawValue) stored {
 	if s.object {
 		if session, ok := object(data, kept); ok {
 			plain, err := appendJSON(nil, session)

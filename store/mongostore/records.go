@@ -103,7 +103,7 @@ func (s *Store) create(ctx context.Context, id string, rec session.Record) error
 	if err := check(rec.Data); err != nil {
 		return err
 	}
-	doc := append(bson.D{{Key: fieldID, Value: id}}, s.store(rec.Data, bson.RawValue{}).fields(rec.Deadline)...)
+	doc := append(bson.D{{Key: fieldID, Value: id}}, s.encode(rec.Data, bson.RawValue{}).fields(rec.Deadline)...)
 	for range maxTries {
 		now := time.Now()
 		if err := contract.CheckDeadline(rec.Deadline, now); err != nil {
@@ -150,7 +150,7 @@ func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadlin
 			if err := contract.CheckDeadline(deadline, time.Now()); err != nil {
 				return false, err
 			}
-			result, err := s.sessions.UpdateOne(ctx, filter, s.store(data, kept).update(deadline))
+			result, err := s.sessions.UpdateOne(ctx, filter, s.encode(data, kept).update(deadline))
 			return err == nil && result.MatchedCount == 1, err
 		})
 	}
@@ -200,7 +200,7 @@ func (s *Store) change(ctx context.Context, id string, old []byte, do func(filte
 		return append(bson.D{{Key: fieldID, Value: id}, alive(now)}, holds...)
 	}
 	if len(old) > 0 && validText(old) { // else nothing can hold it
-		done, err := do(this(s.store(old, bson.RawValue{}).holds()), bson.RawValue{})
+		done, err := do(this(s.encode(old, bson.RawValue{}).holds()), bson.RawValue{})
 		if done || err != nil {
 			return err
 		}
