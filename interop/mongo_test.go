@@ -99,7 +99,8 @@ func (b *mongoBackend) read(ctx context.Context, place, id string) (r row, err e
 				continue
 			}
 		}
-		if field.Key != "_id" {
+		// Pillbox's own: the text of a session that BSON cannot hold exactly.
+		if field.Key != "_id" && field.Key != "pillbox" {
 			rest = append(rest, field)
 		}
 	}

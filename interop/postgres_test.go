@@ -81,10 +81,11 @@ func (b *postgresBackend) tap(t *testing.T, place string) tap {
 		url: b.url,
 		begin: func(string) {
 			_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`
-				CREATE TABLE %[1]s_notes (n bigserial, sess text);
-				CREATE FUNCTION %[1]s_note() RETURNS trigger LANGUAGE plpgsql AS
+				CREATE TABLE IF NOT EXISTS %[1]s_notes (n bigserial, sess text);
+				TRUNCATE %[1]s_notes;
+				CREATE OR REPLACE FUNCTION %[1]s_note() RETURNS trigger LANGUAGE plpgsql AS
 					$$ BEGIN INSERT INTO %[1]s_notes (sess) VALUES (NEW.sess); RETURN NULL; END $$;
-				CREATE TRIGGER note AFTER UPDATE ON %[1]s FOR EACH ROW
+				CREATE OR REPLACE TRIGGER note AFTER UPDATE ON %[1]s FOR EACH ROW
 					WHEN (OLD.sess::text <> NEW.sess::text) EXECUTE FUNCTION %[1]s_note()`, place))
 			if err != nil {
 				t.Fatal(err)

@@ -60,6 +60,7 @@ func (h *house) testRows(t *testing.T) {
 				`[["set","a",1],["set","b",{"z":1,"a":[1,-2.5,"x",null,true,{}]}]]`, `[["set","a",2]]`, `[["set","c","é😀<&>"]]`,
 				`[["delete","b"]]`, `[["append","l",1],["append","l",{"x":[]}]]`, `[["append","l","y"]]`, `[]`, `[["set","big",4294967296],["set","c",0.1]]`,
 			}},
+			{"values", []string{`[["set","v",` + values + `]]`, `[["set","n",1]]`, `[["append","l",` + values + `],["set","v",` + values + `]]`, `[["set","m",1]]`}},
 			{"a lifetime of its own", []string{`[["set","a",1]]`, `[["maxAge",1800000],["set","a",2]]`, `[["set","a",3]]`, `[]`}},
 			{"save", []string{`[["set","a",1],["save"]]`, `[["set","a",2],["save"]]`}},
 			{"regenerate", []string{`[["set","a",1]]`, `[["regenerate"],["set","b",1]]`, `[["set","c",1]]`}},
