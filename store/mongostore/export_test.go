@@ -19,3 +19,6 @@ func JSONOf(doc bson.Raw) ([]byte, error) {
 
 // TextOf returns the data of a document.
 func TextOf(doc bson.Raw) ([]byte, error) { return text(doc) }
+
+// CheckCollation is the part of Ping that looks at one collection.
+func CheckCollation(info bson.Raw) error { return checkCollation(info) }

@@ -31,7 +31,7 @@ func byID(limit int) *options.FindOptionsBuilder {
 func (s *Store) List(ctx context.Context, cursor string, limit int) (ids []string, next string, err error) {
 	err = contract.CheckLimit(limit)
 	if err == nil {
-		err = s.each(ctx, bson.D{above(cursor), alive(time.Now())}, byID(limit), func(id bson.RawValue) {
+		err = each(ctx, s.sessions, bson.D{above(cursor), alive(time.Now())}, byID(limit), func(id bson.RawValue) {
 			ids = append(ids, id.StringValue())
 		})
 	}
@@ -89,7 +89,7 @@ func (s *Store) Prune(ctx context.Context, limit int) (int, error) {
 func (s *Store) pruneBatch(ctx context.Context, limit int) (seen, removed int, err error) {
 	now := time.Now()
 	var ids []bson.RawValue // of any type: a stranger's are dead as well
-	err = s.each(ctx, bson.D{ended(now)}, options.Find().SetLimit(int64(limit)), func(id bson.RawValue) {
+	err = each(ctx, s.sessions, bson.D{ended(now)}, options.Find().SetLimit(int64(limit)), func(id bson.RawValue) {
 		id.Value = append([]byte(nil), id.Value...)
 		ids = append(ids, id)
 	})
@@ -111,7 +111,9 @@ type walk struct {
 }
 
 func (s *Store) pruneUsers(ctx context.Context, limit int) error {
-	s.walk.mu.Lock()
+	if !s.walk.mu.TryLock() {
+		return nil // somebody else is at it
+	}
 	defer s.walk.mu.Unlock()
 	var keys []string
 	err := each(ctx, s.users, bson.D{above(s.walk.at)}, byID(limit), func(id bson.RawValue) {

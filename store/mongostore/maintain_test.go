@@ -133,6 +133,24 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// FerretDB forgets the collation that a collection is made with. This is how
+// MongoDB's listCollections tells of one.
+func TestPingRefusesACollation(t *testing.T) {
+	for text, ok := range map[string]bool{
+		`{"name":"sessions","type":"collection","options":{}}`:                                       true,
+		`{"name":"sessions","type":"collection","options":{"collation":{"locale":"simple"}}}`:        true,
+		`{"name":"sessions","options":{"collation":{"locale":"en","caseLevel":false,"strength":2}}}`: false,
+	} {
+		var info bson.Raw
+		if err := bson.UnmarshalExtJSON([]byte(text), false, &info); err != nil {
+			t.Fatal(err)
+		}
+		if err := mongostore.CheckCollation(info); (err == nil) != ok {
+			t.Errorf("of %s Ping says %v; want it to pass: %t", text, err, ok)
+		}
+	}
+}
+
 // Nobody listens. The error says where, and what to do; not the password.
 func TestPingNamesTheHost(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -128,20 +128,28 @@ func (s *Store) ping(ctx context.Context) error {
 	if err := s.database.Client().Ping(ctx, readpref.Primary()); err != nil {
 		return err
 	}
-	// Under a collation of the collection's own, ids and data that differ
-	// by case could pass for each other.
 	cursor, err := s.database.ListCollections(ctx, bson.D{{Key: "name", Value: s.sessions.Name()}})
 	if err != nil {
 		return err
 	}
 	defer cursor.Close(context.WithoutCancel(ctx))
 	for cursor.Next(ctx) {
-		locale, ok := cursor.Current.Lookup("options", "collation", "locale").StringValueOK()
-		if ok && locale != "simple" {
-			return errCollation
+		if err := checkCollation(cursor.Current); err != nil {
+			return err
 		}
 	}
 	return cursor.Err()
+}
+
+// checkCollation looks at what listCollections says of a collection. Under a
+// collation of its own, ids and data that differ by case could pass for each
+// other.
+func checkCollation(info bson.Raw) error {
+	locale, ok := info.Lookup("options", "collation", "locale").StringValueOK()
+	if ok && locale != "simple" {
+		return errCollation
+	}
+	return nil
 }
 
 // Migrate makes the indexes by which the server removes dead records, and may

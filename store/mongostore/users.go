@@ -102,7 +102,7 @@ func (b backend) DeleteRecords(ctx context.Context, ids []string) (int, error) {
 
 func (b backend) Living(ctx context.Context, ids []string) ([]string, error) {
 	there := make(map[string]bool, len(ids))
-	err := b.each(ctx, bson.D{among(ids), alive(time.Now())}, options.Find(), func(id bson.RawValue) {
+	err := each(ctx, b.sessions, bson.D{among(ids), alive(time.Now())}, options.Find(), func(id bson.RawValue) {
 		there[id.StringValue()] = true
 	})
 	if err != nil {
@@ -121,12 +121,8 @@ func among(ids []string) bson.E {
 	return bson.E{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}
 }
 
-// each calls do with the id of each session that meets filter. The id is valid
+// each calls do with the id of each document that meets filter. The id is valid
 // until do returns.
-func (s *Store) each(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder, do func(id bson.RawValue)) error {
-	return each(ctx, s.sessions, filter, opts, do)
-}
-
 func each(ctx context.Context, c *mongo.Collection, filter bson.D, opts *options.FindOptionsBuilder, do func(id bson.RawValue)) error {
 	cursor, err := c.Find(ctx, filter, opts.SetProjection(bson.D{{Key: fieldID, Value: 1}}))
 	if err != nil {
