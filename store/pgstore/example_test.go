@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,9 +105,9 @@ func ExampleStore_Watch() {
 	// Output: true
 }
 
-// databaseURL names the server that the tests share. An example has no testing.TB
-// to ask for it with.
-func databaseURL() (url string) {
-	testing.Benchmark(func(b *testing.B) { url = shared(b) })
+// databaseURL names a database on the server that the tests share. An example has
+// no testing.TB to ask for it with.
+var databaseURL = sync.OnceValue(func() (url string) {
+	testing.Benchmark(func(b *testing.B) { url = database(b, "UTC") })
 	return url
-}
+})

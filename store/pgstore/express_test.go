@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -84,10 +85,15 @@ func (e express) destroy(sid string) {
 // database makes a database with a TimeZone of its own and returns its URL.
 func database(t testing.TB, zone string) string {
 	t.Helper()
-	name := fmt.Sprint("db", tables.Add(1))
+	name := table()
 	execute(t, shared(t), "CREATE DATABASE "+name)
 	execute(t, shared(t), fmt.Sprintf("ALTER DATABASE %s SET timezone = '%s'", name, zone))
-	return strings.Replace(shared(t), "/postgres?", "/"+name+"?", 1)
+	u, err := url.Parse(shared(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = name
+	return u.String()
 }
 
 const bob = `{"cookie":{"originalMaxAge":60000,"expires":"2026-11-23T03:52:27.118Z","httpOnly":true,"path":"/"},"user":"bob","n":9007199254740993,"s":"\ud800\u0000"}`

@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"sync/atomic"
 	"testing"
@@ -20,10 +21,13 @@ import (
 // shared returns the URL of the server that the tests share.
 func shared(t testing.TB) string { return servers.Shared(t, servers.Postgres).URL }
 
-var tables atomic.Int64
+var (
+	process = rand.Uint32()
+	tables  atomic.Int64
+)
 
-// table returns the name of a table that nobody else uses.
-func table() string { return fmt.Sprint("session", tables.Add(1)) }
+// table returns the name of a table, or of a database, that nobody else uses.
+func table() string { return fmt.Sprintf("session_%08x_%d", process, tables.Add(1)) }
 
 // with returns a connection URL with more parameters.
 func with(t testing.TB, to string, params ...string) string {
