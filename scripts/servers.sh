@@ -160,15 +160,20 @@ ferretdb_build() {
 }
 
 install_servers() {
+    local building=
     rm -rf "$left_out"
+    if go_ok; then # beside the unpacking, which waits for the network
+        ferretdb_build &
+        building=$!
+    fi
     if has apt-get && has dpkg-deb && patchelf_ok; then
         once forky "Redis 8, Valkey 9 and PostgreSQL 18 with DocumentDB" redis8 valkey mongodb
         once sid "MySQL 9" mysql
     else
         leave_out redis8 valkey mongodb mysql "they are unpacked from Debian packages, and this machine has no apt-get or no patchelf"
     fi
-    if go_ok; then
-        ferretdb_build || missing+=("FerretDB: go build in internal/servers/ferretdb fails")
+    if [ -n "$building" ]; then
+        wait "$building" || missing+=("FerretDB: go build in internal/servers/ferretdb fails")
     fi
     if ! has moto_server; then
         leave_out dynamodb-moto "moto_server is not on PATH (pip install 'moto[server]==5.2.1')"
