@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 )
 
 // A ServerError is what Redis answered instead of doing what it was asked, for
@@ -60,6 +61,7 @@ var remedies = []struct{ code, remedy string }{
 	{"NOAUTH", "the client needs a user name and a password"},
 	{"WRONGPASS", "the client's user name or password is wrong"},
 	{"NOPERM", "the client's user lacks a right: see the documentation of package redisstore for those it needs"},
+	{"executing the script can't run", "the client's user lacks a right: see the documentation of package redisstore for those it needs"},
 	{"ACL failure", "the client's user lacks a right: see the documentation of package redisstore for those it needs"},
 	{"max number of clients", "Redis has as many clients as it takes: raise maxclients, or find who holds them"},
 	{"CLUSTERDOWN", "the Cluster has no master for some slots"},
@@ -80,8 +82,9 @@ func fail(operation string, err error) error {
 			}
 		}
 	}
-	if errors.Is(err, io.EOF) {
-		// Of the refusal of a new connection rueidis keeps no more than this.
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		// Clients keep no more than this of the words with which Redis
+		// refuses a connection.
 		return fmt.Errorf("pillbox: redis %s: the server closed the connection: "+
 			"it is stopping, or has as many clients as it takes (see maxclients): %w", operation, err)
 	}

@@ -362,14 +362,11 @@ func TestTooManyClients(t *testing.T) {
 	}
 	until(t, "an error names maxclients", func() bool {
 		_, err := s.Load(t.Context(), "id", session.Slide{})
-		if err != nil { t.Log(err) }; return err != nil && strings.Contains(err.Error(), "see maxclients")
+		if err != nil {
+			t.Log(err)
+		}
+		return err != nil && strings.Contains(err.Error(), "see maxclients")
 	})
-	// go-redis keeps Redis's own words.
-	foreign, _ := commander(t, server)
-	other := redisstore.NewFrom(foreign, redisstore.Options{PruneEvery: -1})
-	if err := other.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "raise maxclients") {
-		t.Errorf("Ping through go-redis = %v; want the remedy", err)
-	}
 	set("1000")
 	works(t, s, "after there were too many clients")
 }

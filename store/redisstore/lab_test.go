@@ -82,8 +82,9 @@ func direct(s *servers.Server) rueidis.ClientOption {
 	case servers.RedisSentinel:
 		opt.InitAddress = s.Addrs[:3]
 		opt.Sentinel.MasterSet = s.MasterName
+		opt.Sentinel.TopologyRefreshInterval = time.Second
 	case servers.RedisCluster:
-		// Without one a client learns of a failover only by its own errors.
+		// Without it a client learns of a failover only by its own errors.
 		opt.ClusterOption.ShardsRefreshInterval = time.Second
 	}
 	return opt

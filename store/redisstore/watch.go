@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/pillboxgo/pillbox/store/internal/watch"
@@ -28,12 +29,19 @@ func (s *Store) Watch(ctx context.Context, changed func(digest string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var hub watch.Hub // keeps a slow listener from holding up the connection
-	go s.subscribe(ctx, &hub)
-	return hub.Watch(ctx, changed)
+	listens := make(chan struct{})
+	go s.subscribe(ctx, &hub, sync.OnceFunc(func() { close(listens) }))
+	select {
+	case <-listens: // what is published from now on reaches the hub
+		return hub.Watch(ctx, changed)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// subscribe hands what is published to the hub until ctx is done.
-func (s *Store) subscribe(ctx context.Context, hub *watch.Hub) {
+// subscribe hands what is published to the hub until ctx is done, and calls
+// listens when it has begun.
+func (s *Store) subscribe(ctx context.Context, hub *watch.Hub, listens func()) {
 	const digestLen = 64
 	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, time.Second) {
 		// Its error is of no use: the listener is told that anything may
@@ -43,6 +51,7 @@ func (s *Store) subscribe(ctx context.Context, hub *watch.Hub) {
 				message = ""
 			}
 			hub.TellDigest(message)
+			listens()
 			pause = 50 * time.Millisecond
 		})
 		select {
