@@ -290,15 +290,21 @@ func TestRefusals(t *testing.T) {
 			refused string // names of deeds
 		}{
 			{
-				"full", [][]string{{"CONFIG", "SET", "maxmemory", "1"}}, [][]string{{"CONFIG", "SET", "maxmemory", "0"}},
+				"full",
+				[][]string{{"CONFIG", "SET", "maxmemory", "1"}},
+				[][]string{{"CONFIG", "SET", "maxmemory", "0"}},
 				"raise maxmemory", "Update Create sign-in",
 			},
 			{
-				"replica", [][]string{{"REPLICAOF", "127.0.0.1", "1"}, {"CONFIG", "SET", "replica-serve-stale-data", "yes"}}, [][]string{{"REPLICAOF", "NO", "ONE"}},
+				"replica",
+				[][]string{{"REPLICAOF", "127.0.0.1", "1"}, {"CONFIG", "SET", "replica-serve-stale-data", "yes"}},
+				[][]string{{"REPLICAOF", "NO", "ONE"}},
 				"this is a replica", "Load with a slide Update Touch Create sign-in Delete Ping",
 			},
 			{
-				"too few replicas", [][]string{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, [][]string{{"CONFIG", "SET", "min-replicas-to-write", "0"}},
+				"too few replicas",
+				[][]string{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
+				[][]string{{"CONFIG", "SET", "min-replicas-to-write", "0"}},
 				"min-replicas-to-write", "Load with a slide Update Touch Create sign-in Delete Ping",
 			},
 		} {
