@@ -127,10 +127,10 @@ func TestRequests(t *testing.T) {
 			trips      int
 			ran        map[string]int
 		}{
-			{"reads", "/get", func() {}, 1, map[string]int{"com_select": 1, "com_update": 1}},
-			{"reads, and slides", "/get", age, 1, map[string]int{"com_select": 1, "com_update": 1}},
-			{"changes", "/set?2", func() {}, 2, map[string]int{"com_select": 1, "com_update": 2}},
-			{"changes, and slides", "/set?3", age, 2, map[string]int{"com_select": 1, "com_update": 2}},
+			{"reads", "/get", func() {}, 1, map[string]int{"com_begin": 1, "com_update": 1, "com_select": 1, "com_commit": 1}},
+			{"reads, and slides", "/get", age, 1, map[string]int{"com_begin": 1, "com_update": 1, "com_select": 1, "com_commit": 1}},
+			{"changes", "/set?2", func() {}, 2, map[string]int{"com_begin": 1, "com_update": 2, "com_select": 1, "com_commit": 1}},
+			{"changes, and slides", "/set?3", age, 2, map[string]int{"com_begin": 1, "com_update": 2, "com_select": 1, "com_commit": 1}},
 			{"does not use it", "/none", func() {}, 0, map[string]int{}},
 		} {
 			test.prepare()

@@ -1,8 +1,8 @@
 package mysqlstore
 
 import (
+	"cmp"
 	"context"
-	"math"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -18,13 +18,21 @@ import (
 func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (session.Record, error) {
 	var rec session.Record
 	err := s.do(ctx, "load session", func(l *layout) (err error) {
-		if l.several && !slide.To.IsZero() {
-			rec, err = s.slideAndRead(ctx, l, id, slide)
+		to, due := int64(0), int64(0)
+		if !slide.To.IsZero() {
+			to = l.seconds(slide.To)
+			due = to
+			if !slide.Before.IsZero() {
+				due = min(to, contract.Seconds(slide.Before))
+			}
+		}
+		if l.several && due > 0 {
+			rec, err = s.slideAndRead(ctx, id, to, due)
 			if !isReadOnly(err) {
 				return err
 			}
 		}
-		rec, err = s.readAndSlide(ctx, l, id, slide)
+		rec, err = s.readAndSlide(ctx, id, to, due)
 		return err
 	})
 	if err != nil {
@@ -33,25 +41,42 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 	return rec, nil
 }
 
-// slideAndRead takes one round trip. The record is as one moment has it, that of
-// the read.
-func (s *Store) slideAndRead(ctx context.Context, l *layout, id string, slide session.Slide) (session.Record, error) {
-	before := int64(math.MaxInt64)
-	if !slide.Before.IsZero() {
-		before = contract.Seconds(slide.Before)
+// slideAndRead moves the deadline to the moment to if it is before the moment due,
+// and takes one round trip. The transaction keeps others from changing between the
+// two statements what the first has moved.
+func (s *Store) slideAndRead(ctx context.Context, id string, to, due int64) (rec session.Record, err error) {
+	for {
+		var answer error
+		err = s.transact(ctx, func(q querier) error {
+			load, found := s.load(id)
+			err := steps(ctx, q, true,
+				step{statement: "START TRANSACTION"},
+				step{statement: s.table.slide(id, to, due, "")},
+				load, commit)
+			rec, answer = found()
+			return err
+		})
+		// A record that is due all the same has come, or got that deadline,
+		// after the first statement.
+		if err != nil || answer != nil || rec.Deadline.Unix() >= due {
+			return rec, cmp.Or(err, answer)
+		}
 	}
-	return s.read(ctx, id, step{statement: s.table.slide(id, l.seconds(slide.To), before)})
 }
 
 // readAndSlide takes a second round trip if the deadline has to be moved. It
 // moves that of the data which it has read, or reads again.
-func (s *Store) readAndSlide(ctx context.Context, l *layout, id string, slide session.Slide) (session.Record, error) {
+func (s *Store) readAndSlide(ctx context.Context, id string, to, due int64) (session.Record, error) {
 	for {
-		rec, err := s.read(ctx, id)
-		if err != nil || !slide.Moves(rec.Deadline) {
+		load, found := s.load(id)
+		if err := steps(ctx, s.db, true, load); err != nil {
+			return session.Record{}, err
+		}
+		rec, err := found()
+		if err != nil || rec.Deadline.Unix() >= due {
 			return rec, err
 		}
-		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(slide.To), " AND "+s.table.holds(rec.Data)))
+		_, expires, err := exec(ctx, s.db, s.table.slide(id, to, due, " AND "+s.table.holds(rec.Data)))
 		if err != nil || expires > 0 {
 			rec.Deadline = time.Unix(expires, 0)
 			return rec, err
@@ -59,7 +84,9 @@ func (s *Store) readAndSlide(ctx context.Context, l *layout, id string, slide se
 	}
 }
 
-func (s *Store) read(ctx context.Context, id string, before ...step) (session.Record, error) {
+// load returns the step that reads a record, and what it has found once it is
+// done.
+func (s *Store) load(id string) (step, func() (session.Record, error)) {
 	var rec session.Record
 	err := session.ErrNotFound
 	load := step{s.table.load(id), 2, func(scan func(...any) error) error {
@@ -69,12 +96,9 @@ func (s *Store) read(ctx context.Context, id string, before ...step) (session.Re
 		if err == nil && len(rec.Data) == 0 {
 			err = session.ErrDamaged // null, which Express never writes
 		}
-		return err
+		return nil
 	}}
-	if failed := steps(ctx, s.db, true, append(before, load)...); failed != nil {
-		return rec, failed
-	}
-	return rec, err
+	return load, func() (session.Record, error) { return rec, err }
 }
 
 // insert stores a new record, unless a live one is in the way, and then does
@@ -146,7 +170,7 @@ func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadlin
 // Touch implements [session.Store].
 func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error {
 	return s.do(ctx, "touch session", func(l *layout) error {
-		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline), ""))
+		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline)))
 		if err == nil && expires == 0 {
 			err = session.ErrNotFound
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/pillboxgo/pillbox/store/internal/contract"
@@ -153,15 +151,12 @@ func (s *Store) transact(ctx context.Context, work func(q querier) error) error 
 	if err == nil {
 		return nil
 	}
-	if contract.Answers(err) || errors.Is(err, sqltable.ErrAgain) {
+	if contract.Answers(err) || code(err) != 0 {
 		if _, rollback := conn.ExecContext(ctx, "ROLLBACK"); rollback == nil {
 			return err
 		}
 	}
 	// The server rolls back what a connection leaves behind.
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	if contract.Answers(err) {
-		return err
-	}
-	return fmt.Errorf("transaction: %w", err)
+	return err
 }

@@ -78,17 +78,18 @@ func (t table) alive(where string) string {
 	return "SELECT 1 FROM " + t.name + " WHERE " + where + " AND " + t.expires + " > " + started
 }
 
-// slide moves the deadline of a record that is due before the moment before.
-func (t table) slide(id string, to, before int64) string {
-	return "UPDATE " + t.name + " SET " + t.expires + " = " + number(to) + " WHERE " + t.exactly(id) +
-		" AND " + t.expires + " < " + number(min(to, before)) + " AND " + t.expires + " > " + reached
+// slide moves the deadline of a record that is due before the moment before to
+// the moment to, which is no earlier, and tells it as the insert id.
+func (t table) slide(id string, to, before int64, and string) string {
+	return "UPDATE " + t.name + " SET " + t.expires + " = LAST_INSERT_ID(" + number(to) + ") WHERE " + t.exactly(id) +
+		" AND " + t.expires + " < " + number(before) + " AND " + t.expires + " > " + reached + and
 }
 
 // touch moves the deadline of a record forward, and tells the one in force then
 // as the insert id.
-func (t table) touch(id string, to int64, and string) string {
+func (t table) touch(id string, to int64) string {
 	return "UPDATE " + t.name + " SET " + t.expires + " = LAST_INSERT_ID(GREATEST(" + t.expires + ", " + number(to) + "))" +
-		" WHERE " + t.exactly(id) + " AND " + t.expires + " > " + reached + and
+		" WHERE " + t.exactly(id) + " AND " + t.expires + " > " + reached
 }
 
 func (t table) update(id string, old, data []byte, expires int64) string {

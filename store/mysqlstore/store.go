@@ -97,10 +97,10 @@ var (
 // configure and to close. It does not connect: what is wrong with the server,
 // the table or opts is an error of the first call, and of [Store.Ping].
 //
-// Every DSN will do. A store made by New costs one round trip for what costs one
-// with [Open], but for two things: without multiStatements=true in the DSN a Load
-// that moves the deadline costs two, and a sign-in costs eight or nine instead
-// of two (four with multiStatements=true).
+// Every DSN will do. With multiStatements=true in it, what the store does takes as
+// many round trips as with [Open]; without, a Load that moves the deadline takes
+// two, a sign-in seven or eight instead of two, and [Store.RevokeUser] six instead
+// of three.
 func New(db *sql.DB, opts Options) *Store {
 	s := newStore(db, opts)
 	s.startPruning(opts)

@@ -174,7 +174,7 @@ var dsns = map[string]string{
 	"several": "multiStatements=true&clientFoundRows=true&interpolateParams=true&parseTime=true" +
 		"&columnsWithAlias=true&charset=utf8mb4&collation=utf8mb4_general_ci&rejectReadOnly=true",
 	"another world": "charset=latin1&sql_mode=%27ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT%27" +
-		"&time_zone=%27%2B05:30%27&loc=Europe%2FStockholm&clientFoundRows=true&compress=true",
+		"&time_zone=%27%2B05:30%27&loc=Europe%2FStockholm&clientFoundRows=true",
 }
 
 func TestContractWithOnesOwnPool(t *testing.T) {

@@ -60,8 +60,8 @@ func (c counted) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// statements returns how many statements of clients the server has run, these
-// two included once, as it counts them itself.
+// statements returns the server's own counters whose names are like this, by their
+// names in small letters, but those that are zero.
 func statements(t testing.TB, db *sql.DB, like string) map[string]int {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "SHOW GLOBAL STATUS WHERE Variable_name LIKE '"+like+"' AND Value <> '0'")
