@@ -151,13 +151,13 @@ func (s *Store) conditionally(ctx context.Context, key string, do func(opt func(
 // call runs a command. It reports whether an attempt that was repeated may have
 // been carried out.
 func (s *Store) call(ctx context.Context, do func(opt func(*dynamodb.Options)) error) (uncertain bool, err error) {
-	var last error // of the attempts
+	var last error // of the attempts that failed for a reason of their own
 	watch := middleware.FinalizeMiddlewareFunc("PillboxAttempts", func(
 		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 	) (middleware.FinalizeOutput, middleware.Metadata, error) {
 		uncertain = uncertain || last != nil && !harmless(last)
 		out, metadata, err := next.HandleFinalize(ctx, in)
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			last = err
 		}
 		return out, metadata, err
@@ -170,8 +170,8 @@ func (s *Store) call(ctx context.Context, do func(opt func(*dynamodb.Options)) e
 	})
 	if err != nil && ctx.Err() != nil {
 		// The context may have ended while the client waited for its next
-		// attempt; then the reason is that of the last.
-		if last != nil && !errors.Is(last, ctx.Err()) {
+		// attempt, or during that; then the reason is that of the one before.
+		if last != nil {
 			err = fmt.Errorf("%w; before that: %w", ctx.Err(), last)
 		} else if !errors.Is(err, ctx.Err()) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)

@@ -116,6 +116,32 @@ func TestMigrateRefuses(t *testing.T) {
 	})
 }
 
+// A Time to Live by another attribute removes what is not dead, or nothing.
+func TestMigrateWithAnotherTimeToLive(t *testing.T) {
+	l := newLab(t, servers.Shared(t, servers.DynamoDBMoto))
+	name := newTable(t, l)
+	_, err := l.client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName:            &name,
+		BillingMode:          types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
+		TableName:               &name,
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("created"), Enabled: aws.Bool(true)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.open(t, l.client, dynamostore.Options{Table: name}).Migrate(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `"created"`) {
+		t.Errorf("Migrate of a table whose Time to Live goes by another attribute = %v; want an error that names it", err)
+	}
+}
+
 // New neither creates a table nor asks for one.
 func TestNewCallsNothing(t *testing.T) {
 	l := newLab(t, sharedDynalite(t))
