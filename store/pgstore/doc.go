@@ -40,9 +40,10 @@
 // There is no index on expire, and there is room on each page, so that moving a
 // deadline touches no index and leaves little to vacuum (a HOT update). Express's
 // own table has that index, "IDX_session_expire", which each touch has to write
-// to; drop it if the table is busy. Removing dead records then reads the whole
-// table, about 15 ms for 100,000 of them: with many processes, let one of them
-// do it, and set [Options.PruneEvery] to a negative value in the others.
+// to; drop it if the table is busy. Without it, removing dead records reads the
+// whole table, some tens of milliseconds for 100,000 of them: with many processes,
+// let one of them do it, and set [Options.PruneEvery] to a negative value in the
+// others.
 //
 // The column sess has the type json, or text. A jsonb column does not keep what
 // was stored byte for byte, which detecting changes relies on, and refuses
@@ -50,7 +51,7 @@
 //
 // # Time zones
 //
-// The column expire is a time of day without a zone, which connect-pg-simple
+// The column expire is a date and time without a zone, which connect-pg-simple
 // writes and reads in the TimeZone of its connection. The store does the same, in
 // the same words of SQL. So all connections to one table must have the same
 // TimeZone: leave it alone in the connection strings and let the database
@@ -82,8 +83,18 @@
 // QueryExecModeExec, or default_query_exec_mode=exec in the connection string.
 // Simple protocol works too.
 //
+// # Failures
+//
+// A call fails rather than guesses when the server cannot be asked, and nothing
+// has to be restarted when it can be asked again. A call that meets a connection
+// which the server has closed fails, too; the pool replaces the connection. One
+// that finds the server read-only gives its connection up, so that after a
+// failover the pool finds the new primary, if the connection string names both
+// and says target_session_attrs=read-write.
+//
 // # Limits
 //
 // A record holds up to 64 MiB. Deadlines are kept in whole milliseconds, rounded
-// up, and compared with the clock of the application.
+// up, and compared with the clock of the application. Express counts in seconds
+// and lets a session end up to a second before its deadline.
 package pgstore
