@@ -19,5 +19,5 @@ func TestMain(m *testing.M) {
 	if !chosen {
 		flag.Set("test.parallel", "8")
 	}
-	os.Exit(servers.Main(m))
+	os.Exit(servers.Main(m, servers.MariaDB))
 }
