@@ -93,9 +93,10 @@
 // sliding and ending go on.
 //
 // A session of 330 bytes takes about 500 bytes of memory (MEMORY USAGE of Redis
-// 7.0: 472), and a user with one session 200 more, with five 464. Dead sessions are removed by Redis, which looks at some of them ten times
-// a second and at the others when they are asked for. What the index by user still
-// lists of them is dropped from time to time: see Options.PruneEvery.
+// 7.0: 472), and a user with one session 200 more, with five 464. Dead sessions are
+// removed by Redis, which looks at some of them ten times a second and at the
+// others when they are asked for. What the index by user still lists of them is
+// dropped from time to time: see Options.PruneEvery.
 //
 // # Rights
 //
@@ -105,9 +106,10 @@
 //	+get +set +unlink +exists +strlen +pttl +pexpiretime +pexpireat +persist
 //	+hget +hset +evalsha +eval +scan +time +info +hello +ping
 //
-// and on a Cluster +cluster|slots, +cluster|shards and +role, with
-// Options.WaitReplicas +wait, with Options.Watch &pillbox:changes:sess: +publish
-// +subscribe +unsubscribe. What lacks is told by [Store.Ping].
+// (Redis before 7.0 has no pexpiretime) and behind Sentinel +role, on a Cluster
+// +cluster|slots, +cluster|shards and +role, with Options.WaitReplicas +wait, with
+// Options.Watch &pillbox:changes:sess: +publish +subscribe +unsubscribe.
+// [Store.Ping] tells of most that lack; the errors of the methods tell of all.
 //
 // # Watching
 //

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -58,11 +59,11 @@ func (s *Store) pruneIndex(ctx context.Context) error {
 
 // pruneInTurn prunes if no other process has done so lately.
 func (s *Store) pruneInTurn(ctx context.Context, every time.Duration) error {
-	// The lease runs out by itself, a little earlier than the next turn of
-	// the process that has it.
+	// The lease runs out by itself, before the next turn of the process that
+	// has it.
 	r, err := s.do(ctx, command{
 		words: []string{"SET"}, key: s.lease,
-		args: []string{"1", "NX", "PXAT", millis(time.Now().Add(every / 2))},
+		args: []string{"1", "NX", "PX", strconv.FormatInt(max(1, (every/2).Milliseconds()), 10)},
 	})
 	if err != nil || r.null {
 		return fail("prune index", err)
