@@ -79,6 +79,7 @@ func members(t *testing.T, text []byte) map[string]json.RawMessage {
 // the moment of its commit, of either side, is there afterwards, and its own key
 // beside it.
 func TestParallelRequestsToBothSides(t *testing.T) {
+	t.Parallel()
 	inner := newStore()
 	watched := &journal{Store: inner, latency: 20 * time.Millisecond}
 	express := startExpress(t, []session.Store{inner}, recommended) + "/0"
@@ -150,6 +151,7 @@ func crowd(t *testing.T, cookie string, workers, rounds int, sides map[string]st
 // Each write of Express between Pillbox's reading and its commit is noticed,
 // whatever Express changed, and what both did is kept.
 func TestEveryWriteOfExpressIsDetected(t *testing.T) {
+	t.Parallel()
 	inner := newStore()
 	watched := &journal{Store: inner}
 	express := startExpress(t, []session.Store{inner}, recommended) + "/0"
@@ -220,6 +222,7 @@ func (h *held) Create(ctx context.Context, id string, rec session.Record) error 
 // the session: here the store waits for the arrival, and the redirect leaves all
 // the same. That of Pillbox never does, however slow the store is.
 func TestRedirectAfterSignIn(t *testing.T) {
+	t.Parallel()
 	arrivals := make(chan struct{})
 	store := &held{Store: newStore(), hold: func(ctx context.Context) {
 		select {

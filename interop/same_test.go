@@ -78,6 +78,7 @@ var visits = []struct {
 // of the comparison: Pillbox clears the cookie of a session that it destroys,
 // as express-session 2 is to do, and adds its own member "__pillbox".
 func TestSameAsExpress(t *testing.T) {
+	t.Parallel()
 	var ours, theirs []*memstore.Store
 	var stores []session.Store
 	var options []string

@@ -30,6 +30,7 @@ const values = `{"9":2,"10":1,"big":12345678901234567000,"tiny":1e-7,"minus":-0.
 // A session that one side made is read, changed, touched, saved, reloaded,
 // regenerated and destroyed by the other, cookie and record alike.
 func TestSessionsAreShared(t *testing.T) {
+	t.Parallel()
 	for _, lifetime := range []string{"null", "3600000"} {
 		options := fmt.Sprintf(`{"secret":"keyboard cat","resave":false,"saveUninitialized":false,"cookie":{"maxAge":%s}}`, lifetime)
 		store, express, pillbox := share(t, options)
@@ -140,6 +141,7 @@ var pillboxMember = regexp.MustCompile(`,"__pillbox":\{[^}]*\}`)
 // Pillbox writes back what Express stored byte for byte, the cookie object
 // included, and puts its own beside it.
 func TestExpressBytesSurvivePillbox(t *testing.T) {
+	t.Parallel()
 	store, express, pillbox := share(t, `{"secret":"keyboard cat","resave":false,"saveUninitialized":false,
 		"cookie":{"httpOnly":false,"priority":"high","sameSite":true,"domain":"localhost"}}`)
 	v := &visitor{t: t}
@@ -168,6 +170,7 @@ func TestExpressBytesSurvivePillbox(t *testing.T) {
 // included, as long as it is what JSON.stringify would have written: Pillbox
 // writes that.
 func TestPillboxBytesSurviveExpress(t *testing.T) {
+	t.Parallel()
 	store, express, pillbox := share(t, recommended, func(c *session.Config) {
 		c.Cookie.HTTPOnly, c.Cookie.Priority, c.Cookie.SameSite = session.InsecureScriptAccess, session.PriorityLow, session.SameSiteStrict
 	})
@@ -184,6 +187,7 @@ func TestPillboxBytesSurviveExpress(t *testing.T) {
 // A user whom Pillbox signed in stays signed in when Express has written the
 // session, and the absolute limit stays where it was.
 func TestSignInSurvivesExpress(t *testing.T) {
+	t.Parallel()
 	store, express, pillbox := share(t, recommended, func(c *session.Config) { c.AbsoluteTimeout = 0 })
 	v := &visitor{t: t}
 	v.must(pillbox.url, `[["set","a",1]]`)
@@ -203,6 +207,7 @@ func TestSignInSurvivesExpress(t *testing.T) {
 
 // Secrets rotate on both sides: first signs, all verify.
 func TestSecretRotationIsShared(t *testing.T) {
+	t.Parallel()
 	stores := []session.Store{newStore()}
 	stores = append(stores, stores[0])
 	express := startExpress(t, stores,

@@ -78,6 +78,7 @@ func set(t *testing.T) func(s *session.Session) {
 // makes is the one that cookie-signature 1.0.7 and 1.2 and encodeURIComponent
 // make.
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	type question struct {
 		Ask    string `json:"ask"`
 		ID     string `json:"id"`
@@ -112,6 +113,7 @@ func TestSignatures(t *testing.T) {
 // a session exactly where express-session does, and for the same one. Every
 // header has our name once, since of several Pillbox looks at each on purpose.
 func TestCookieHeaders(t *testing.T) {
+	t.Parallel()
 	type question struct {
 		Ask     string   `json:"ask"`
 		Header  string   `json:"header"`
@@ -219,6 +221,7 @@ func signedBy(id, secret string) string {
 // Random cookies: the whole Set-Cookie line is what the package cookie makes of
 // the same options.
 func TestSetCookieLines(t *testing.T) {
+	t.Parallel()
 	type question struct {
 		Ask     string         `json:"ask"`
 		Name    string         `json:"name"`
@@ -305,6 +308,7 @@ func cookie(random *rand.Rand, c *session.Cookie, options map[string]any) {
 
 // The tests' own ids are shaped as express-session's are.
 func TestGeneratedIDs(t *testing.T) {
+	t.Parallel()
 	config := configure(&keeper{})
 	seen := make(map[string]bool)
 	for range 1000 {
