@@ -47,7 +47,10 @@ type Server struct {
 
 // Main runs a package's tests and then stops the servers that they shared.
 // TestMain calls it: os.Exit(servers.Main(m)). It returns the exit status.
-func Main(m *testing.M) int {
+//
+// The package's Examples are left out where a server of the kinds in examples is
+// missing. See [ForExample].
+func Main(m *testing.M, examples ...Kind) int {
 	shared.Lock()
 	shared.main = true
 	shared.Unlock()
@@ -60,6 +63,7 @@ func Main(m *testing.M) int {
 		shared.servers = nil
 		removeHome()
 	}()
+	leaveOutExamples(examples)
 	return m.Run()
 }
 

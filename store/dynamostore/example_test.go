@@ -3,10 +3,8 @@ package dynamostore_test
 import (
 	"context"
 	"fmt"
-	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -17,7 +15,7 @@ import (
 
 func ExampleNew() {
 	ctx := context.Background()
-	cfg, err := exampleConfig() // config.LoadDefaultConfig(ctx)
+	cfg, err := settings(servers.ForExample(servers.DynamoDB).URL) // config.LoadDefaultConfig(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -52,11 +50,4 @@ func ExampleNew() {
 	}
 	fmt.Println(out.Item["sess"].(*types.AttributeValueMemberS).Value)
 	// Output: {"pills":3}
-}
-
-// exampleConfig returns the settings for a server, which an Example has no
-// testing.TB to ask for with.
-func exampleConfig() (cfg aws.Config, err error) {
-	testing.Benchmark(func(b *testing.B) { cfg, err = settings(servers.Shared(b, servers.DynamoDB).URL) })
-	return cfg, err
 }

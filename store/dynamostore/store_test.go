@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) {
 	args := strings.Split(os.Getenv(childVar), "\n")
 	if args[0] == "" {
-		os.Exit(servers.Main(m))
+		os.Exit(servers.Main(m, servers.DynamoDB))
 	}
 	if err := runChild(args[0], args[1], args[2], args[3:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

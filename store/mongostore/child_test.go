@@ -33,7 +33,7 @@ var children = map[string]func(s *mongostore.Store, args []string) error{
 func TestMain(m *testing.M) {
 	args := strings.Split(os.Getenv(childVar), "\n")
 	if args[0] == "" {
-		os.Exit(servers.Main(m))
+		os.Exit(servers.Main(m, servers.MongoDB))
 	}
 	if err := runChild(args[0], args[1], args[2], args[3], args[4:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

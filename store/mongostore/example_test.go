@@ -3,7 +3,6 @@ package mongostore_test
 import (
 	"context"
 	"fmt"
-	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -17,7 +16,7 @@ import (
 
 func ExampleNew() {
 	ctx := context.Background()
-	client, err := mongo.Connect(options.Client().ApplyURI(exampleURL()))
+	client, err := mongo.Connect(options.Client().ApplyURI(servers.ForExample(servers.MongoDB).URL))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -57,7 +56,7 @@ func ExampleNew() {
 // dates in them stay dates.
 func ExampleOptions() {
 	ctx := context.Background()
-	client, err := mongo.Connect(options.Client().ApplyURI(exampleURL()))
+	client, err := mongo.Connect(options.Client().ApplyURI(servers.ForExample(servers.MongoDB).URL))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -84,11 +83,4 @@ func ExampleOptions() {
 	record, err := store.Load(ctx, "made-by-express", session.Slide{})
 	fmt.Println(string(record.Data), err)
 	// Output: {"cookie":{"path":"/"},"since":"2026-11-23T03:58:55.999Z"} <nil>
-}
-
-// exampleURL returns the URL of a server, which an Example has no testing.TB to
-// ask for with.
-func exampleURL() (url string) {
-	testing.Benchmark(func(b *testing.B) { url = servers.Shared(b, servers.MongoDB).URL })
-	return url
 }

@@ -66,7 +66,7 @@ func (c goRedisCluster) Masters(ctx context.Context) (all []redisstore.Commander
 // types goRedis and goRedisCluster above are all that it takes.
 func ExampleNewFrom() {
 	ctx := context.Background()
-	client := redis.NewClient(&redis.Options{Addr: exampleAddr(servers.Redis7)})
+	client := redis.NewClient(&redis.Options{Addr: servers.ForExample(servers.Redis7).Addrs[0]})
 	defer client.Close()
 
 	store := redisstore.NewFrom(goRedis{client}, redisstore.Options{Prefix: "go-redis:"})

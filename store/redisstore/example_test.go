@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -16,7 +15,7 @@ import (
 func ExampleNew() {
 	ctx := context.Background()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:  []string{exampleAddr(servers.Redis7)},
+		InitAddress:  []string{servers.ForExample(servers.Redis7).Addrs[0]},
 		DisableCache: true,
 	})
 	if err != nil {
@@ -52,7 +51,7 @@ func ExampleStore_Watch() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:  []string{exampleAddr(servers.Redis7)},
+		InitAddress:  []string{servers.ForExample(servers.Redis7).Addrs[0]},
 		DisableCache: true,
 	})
 	if err != nil {
@@ -79,12 +78,4 @@ func ExampleStore_Watch() {
 		}
 	}
 	// Output: an-id has changed
-}
-
-// exampleAddr returns the address of a server, which an Example has no testing.TB
-// to ask for with.
-func exampleAddr(kind servers.Kind) string {
-	var addr string
-	testing.Benchmark(func(b *testing.B) { addr = servers.Shared(b, kind).Addrs[0] })
-	return addr
 }

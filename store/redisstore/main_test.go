@@ -27,7 +27,7 @@ const childVar = "REDISSTORE_TEST_CHILD"
 func TestMain(m *testing.M) {
 	text := os.Getenv(childVar)
 	if text == "" {
-		os.Exit(servers.Main(m))
+		os.Exit(servers.Main(m, servers.Redis7, servers.RedisCluster))
 	}
 	if err := runChild(text); err != nil {
 		fmt.Fprintln(os.Stderr, err)
