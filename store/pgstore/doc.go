@@ -94,7 +94,8 @@
 //
 // # Limits
 //
-// The tests have run on PostgreSQL 15 and 18. A record holds up to 64 MiB. Deadlines are kept in whole milliseconds, rounded
-// up, and compared with the clock of the application. Express counts in seconds
-// and lets a session end up to a second before its deadline.
+// The tests have run on PostgreSQL 15 and 18. A record holds up to 64 MiB.
+// Deadlines are kept in whole milliseconds, rounded up, and compared with the
+// clock of the application. Express counts in seconds and lets a session end up
+// to a second before its deadline.
 package pgstore
