@@ -85,18 +85,47 @@ func (r *Roster) Create(ctx context.Context, id string, rec session.Record) erro
 	if err := r.backend.CreateRecord(ctx, id, rec); err != nil {
 		return err
 	}
+	key := Key(rec.Owner.User)
 	evicted, err := r.enter(ctx, id, rec.Owner)
-	if err == nil {
-		err = r.end(ctx, Key(rec.Owner.User), evicted)
-	}
-	if err != nil {
-		// Nobody will ever ask for it, and it ends by itself: what matters is
-		// only not to keep it for longer than need be.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	switch {
+	case err == nil:
+		return r.end(ctx, key, evicted)
+	case contract.Answers(err):
+		// It is not entered. Nobody will ever ask for it, and it would end by
+		// itself; still it is not to be counted until then.
+		ctx, cancel := afterwards(ctx)
 		defer cancel()
 		_, _ = r.backend.DeleteRecords(ctx, []string{id})
+	default:
+		r.settle(ctx, key, id)
 	}
 	return err
+}
+
+// settle sees to it that a Create which cannot tell whether it has entered its
+// record is either done or not.
+func (r *Roster) settle(ctx context.Context, key, id string) {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	entered := false
+	err := r.change(ctx, key, id, func(p *page) error {
+		if entered = slices.Contains(p.IDs, id); !entered {
+			// It stays on the roster as ended until somebody else changes
+			// it: an attempt that is still on its way to the engine then
+			// does not find what it expects.
+			p.Ending = append(p.Ending, id)
+		}
+		return nil
+	})
+	if err == nil && !entered {
+		_, _ = r.backend.DeleteRecords(ctx, []string{id})
+	}
+}
+
+// afterwards returns a context for finishing what would else be half done when
+// the caller's own has ended: a second of it.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 }
 
 // enter puts id on the owner's roster and returns what has to end for it.
@@ -162,13 +191,16 @@ func (r *Roster) RevokeUser(ctx context.Context, user string, at time.Time, exce
 		p.condemn(condemned)
 		return nil
 	})
-	if err == nil {
-		err = r.end(ctx, Key(user), condemned)
-	}
 	if err != nil {
+		if !contract.Answers(err) {
+			// Where it was done, whoever reads the roster ends the records.
+			ctx, cancel := afterwards(ctx)
+			defer cancel()
+			r.forget(ctx, Key(user), nil)
+		}
 		return 0, err
 	}
-	return ended, nil
+	return ended, r.end(ctx, Key(user), condemned)
 }
 
 // count returns how many of the ids have live records.
@@ -193,20 +225,27 @@ func (r *Roster) Prune(ctx context.Context, key string) error {
 	})
 }
 
-// end ends records that a roster condemns, and takes them off it.
+// end ends records that a roster condemns, and takes them off it. Condemned is
+// condemned: it goes on for a while if ctx ends.
 func (r *Roster) end(ctx context.Context, key string, condemned []string) error {
 	if len(condemned) == 0 {
 		return nil
 	}
-	if _, err := r.backend.DeleteRecords(ctx, condemned); err != nil {
-		return err
+	_, err := r.backend.DeleteRecords(ctx, condemned)
+	if err != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = afterwards(ctx)
+		defer cancel()
+		if _, again := r.backend.DeleteRecords(ctx, condemned); again != nil {
+			return err
+		}
 	}
 	r.forget(ctx, key, condemned)
-	return nil
+	return err
 }
 
-// forget takes ended records off a roster. Where that fails, whoever changes
-// the roster next does it.
+// forget takes ended records off a roster, and ends what others have condemned.
+// Where that fails, whoever changes the roster next does it.
 func (r *Roster) forget(ctx context.Context, key string, ended []string) {
 	_ = r.change(ctx, key, "", func(p *page) error {
 		p.forget(ended)

@@ -26,8 +26,9 @@ type engine struct {
 	mu   sync.Mutex
 	docs map[string][]byte
 
-	// fault, if set, is asked before each call what to answer instead.
-	fault func(call string) error
+	// fault, if set, is asked before each call what to answer instead, and
+	// lost after it: then the work is done.
+	fault, lost func(call string) error
 }
 
 func newEngine() *engine {
@@ -67,6 +68,11 @@ func (e *engine) WriteRoster(ctx context.Context, key string, old, data []byte, 
 		delete(e.docs, key)
 	} else {
 		e.docs[key] = bytes.Clone(data)
+	}
+	if e.lost != nil {
+		if err := e.lost("WriteRoster"); err != nil {
+			return false, err
+		}
 	}
 	return true, nil
 }
@@ -207,6 +213,66 @@ func TestWhatADeadProcessLeavesIsEndedByTheNext(t *testing.T) {
 			_, err = next.Load(ctx, "one", session.Slide{})
 			if lives := !errors.Is(err, session.ErrNotFound); lives && !slices.Contains(ids, "one") {
 				t.Errorf("%s, dead after %d calls: the session lives and nobody can find it", what, calls)
+			}
+		}
+	}
+}
+
+// The network loses the answer to a call, or the caller gives up in the middle of
+// it, and goes on to work. Whatever the caller was told, the sign-in is then done
+// or not done, and so is the revocation.
+func TestLostAnswersLeaveNothingHalf(t *testing.T) {
+	for _, how := range []string{"answer lost", "call lost", "given up"} {
+		for calls := range 8 {
+			for _, what := range []string{"evict", "revoke"} {
+				e := newEngine()
+				defer e.records.Close()
+				s := newStore(e)
+				if err := s.Create(t.Context(), "one", rec("ada", session.Owner{})); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				left := calls
+				strike := func(string) error {
+					if left--; left != -1 {
+						return nil
+					}
+					cancel()
+					return errors.New("reset by peer")
+				}
+				switch how {
+				case "answer lost":
+					e.lost = strike
+				case "call lost":
+					e.fault = strike
+				case "given up":
+					e.fault = func(call string) error {
+						_ = strike(call) // what is under way is finished
+						return nil
+					}
+				}
+				var err error
+				if what == "evict" {
+					err = s.Create(ctx, "two", rec("ada", session.Owner{Max: 1}))
+				} else {
+					_, err = s.RevokeUser(ctx, "ada", time.Now())
+				}
+				cancel()
+				e.fault, e.lost = nil, nil
+				living, lerr := e.Living(t.Context(), []string{"one", "two"})
+				listed, uerr := s.UserIDs(t.Context(), "ada")
+				if err := errors.Join(lerr, uerr); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(living, listed) {
+					t.Errorf("%s, %s at call %d (%v): %q live and %q are listed", what, how, calls, err, living, listed)
+				}
+				if what == "evict" && len(living) != 1 {
+					t.Errorf("%s, %s at call %d (%v): %q live; want one, the old or the new", what, how, calls, err, living)
+				}
+				if err == nil && slices.Contains(living, "one") {
+					t.Errorf("%s, %s at call %d: acknowledged, and the old session lives", what, how, calls)
+				}
 			}
 		}
 	}
