@@ -73,9 +73,9 @@
 //
 // DynamoDB's Time to Live removes dead items within about two days; [Store.Migrate]
 // switches it on. It never decides what is live. Amazon documents it for a number of
-// seconds and does not say whether a fraction matters; its engineers say that numbers
-// are compared, and connect-dynamodb relies on it. [Store.Prune] is for a table
-// without it.
+// seconds and does not say whether a fraction matters. One of its own libraries says
+// that the numbers are compared (https://github.com/aws/strands-dynamodb-storage/pull/27),
+// and connect-dynamodb relies on it. [Store.Prune] is for a table without it.
 //
 // # Limits
 //
