@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"time"
@@ -76,9 +77,9 @@ func (s *Store) readAndSlide(ctx context.Context, id string, to, due int64) (ses
 		if err != nil || rec.Deadline.Unix() >= due {
 			return rec, err
 		}
-		_, expires, err := exec(ctx, s.db, s.table.slide(id, to, due, " AND "+s.table.holds(rec.Data)))
-		if err != nil || expires > 0 {
-			rec.Deadline = time.Unix(expires, 0)
+		moved, expires, err := exec(ctx, s.db, s.table.slide(id, to, due, " AND "+s.table.holds(rec.Data)))
+		if err != nil || moved > 0 || expires > 0 {
+			rec.Deadline = time.Unix(to, 0)
 			return rec, err
 		}
 	}
@@ -151,31 +152,42 @@ func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadlin
 		if err != nil {
 			return err
 		}
-		_, told, err := exec(ctx, s.db, s.table.update(id, old, data, expires))
-		if err != nil {
+		changed, told, err := exec(ctx, s.db, s.table.update(id, old, data, expires))
+		switch {
+		case err != nil:
 			return err
-		}
-		switch told {
-		case updateDone:
+		case changed > 0 || told == updateDone:
 			return nil
-		case updateConflict:
+		case told == updateConflict:
 			return session.ErrConflict
-		case updateMissed:
-			return session.ErrNotFound
+		case bytes.Equal(old, data):
+			return s.lives(ctx, s.table.exactly(id)+" AND "+s.table.holds(data))
 		}
-		return errAnswer
+		return session.ErrNotFound
 	})
 }
 
 // Touch implements [session.Store].
 func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error {
 	return s.do(ctx, "touch session", func(l *layout) error {
-		_, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline)))
-		if err == nil && expires == 0 {
-			err = session.ErrNotFound
+		changed, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline)))
+		if err != nil || changed > 0 || expires > 0 {
+			return err
 		}
-		return err
+		return s.lives(ctx, s.table.exactly(id))
 	})
+}
+
+// lives looks whether there is such a record, and returns ErrNotFound if not. It
+// settles what an UPDATE leaves open that changed nothing and told nothing: it
+// has found no record, or one that was like that already in a table with a
+// trigger. An UPDATE that fires one tells no insert id.
+func (s *Store) lives(ctx context.Context, where string) error {
+	live, err := exists(ctx, s.db, s.table.alive(where))
+	if err == nil && !live {
+		err = session.ErrNotFound
+	}
+	return err
 }
 
 // Delete implements [session.Store].

@@ -36,9 +36,9 @@ const (
 )
 
 // What update tells through the insert id, which does not depend on
-// clientFoundRows as the number of affected rows does.
+// clientFoundRows as the number of affected rows does. Nothing is told where no
+// record was found, or where a trigger has fired.
 const (
-	updateMissed   = 0
 	updateConflict = 1
 	updateDone     = 2
 )
