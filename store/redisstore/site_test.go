@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -32,6 +33,7 @@ func newSite(t *testing.T, store session.Store) *site {
 	v.manager, err = session.New(session.Config{
 		Store:   store,
 		Secrets: []string{"a secret that is long enough for a test"},
+		Logger:  slog.New(slog.DiscardHandler),
 		Observe: func(e session.Event) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
