@@ -64,7 +64,7 @@ func TestRoundTrips(t *testing.T) {
 				{"Update of an unknown id", func() error { return notFound(s.Update(ctx, "x", one, two, later)) }, 1},
 				{"Touch", func() error { return s.Touch(ctx, "id", later.Add(2*time.Hour)) }, 1},
 				{"Touch that changes nothing", func() error { return s.Touch(ctx, "id", later) }, 1},
-				{"Touch of an unknown id", func() error { return notFound(s.Touch(ctx, "x", later)) }, 1},
+				{"Touch of an unknown id", func() error { return notFound(s.Touch(ctx, "x", later)) }, 2},
 				{"Delete that meets a conflict", func() error { return answer(s.Delete(ctx, "id", one), session.ErrConflict) }, 2},
 				{"Delete with old", func() error { return s.Delete(ctx, "id", two) }, 1},
 				{"Delete", func() error { return s.Delete(ctx, "id", nil) }, 1},
