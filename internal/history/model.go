@@ -186,6 +186,9 @@ func (s *state) signIn(in *input, out *output) bool {
 		return in.reject && (full || in.vague)
 	case unknown:
 		if !refused {
+			if in.most > 0 && !in.reject {
+				s.endanger(in)
+			}
 			// It may have been taken back by now.
 			s.enter(in, ending)
 		}

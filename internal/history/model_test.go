@@ -124,6 +124,14 @@ func TestHistoriesByHand(t *testing.T) {
 			made(1, 2, 1),
 			on(3, 9, input{verb: signIn, slot: 2, moment: 5, most: 1, fence: 1}, output{}), found(4, 5, 1, 1), back(10), lost(11, 12, 1),
 		}},
+		{"ended for another that nobody knows of", explained, []porcupine.Operation{
+			made(1, 2, 1),
+			on(3, never, input{verb: signIn, slot: 2, moment: 5, most: 1, fence: 1}, output{answer: unknown}), lost(6, 7, 1),
+		}},
+		{"ended for another that was to be rejected", refused, []porcupine.Operation{
+			made(1, 2, 1),
+			on(3, never, input{verb: signIn, slot: 2, moment: 5, most: 1, reject: true, fence: 1}, output{answer: unknown}), lost(6, 7, 1),
+		}},
 		{"replaced, which is no reason to end", refused, []porcupine.Operation{
 			made(1, 2, 1),
 			on(3, 4, input{verb: signIn, slot: 2, moment: 5, most: 1, replaces: 1, fence: 1}, output{}), back(5), lost(6, 7, 1),
