@@ -124,7 +124,7 @@ func New(client *dynamodb.Client, opts Options) *Store {
 	if opts.Remember >= 0 {
 		s.deadlines = newDeadlines(or(opts.Remember, defaultRemember))
 	}
-	s.users = roster.New(backend{s})
+	s.users = roster.New(backend{s}, MaxBytes)
 	every := opts.PruneEvery
 	if every == 0 {
 		every = -1

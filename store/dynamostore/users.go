@@ -2,7 +2,6 @@ package dynamostore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -60,9 +59,6 @@ func (b backend) ReadRoster(ctx context.Context, key string) ([]byte, error) {
 // work undone by another, it says that it was not done: the roster then looks
 // again, and does not mind.
 func (b backend) WriteRoster(ctx context.Context, key string, old, data []byte, until time.Time) (bool, error) {
-	if len(data) > MaxBytes {
-		return false, errRosterFull
-	}
 	only, values := "attribute_not_exists(#doc)", item(nil)
 	if old != nil {
 		only, values = "#doc = :old", item{":old": text(string(old))}
@@ -84,9 +80,6 @@ func (b backend) WriteRoster(ctx context.Context, key string, old, data []byte, 
 	out, err := b.put(ctx, it, only, values)
 	return out.done || out.item.is(attrChange, name), err
 }
-
-var errRosterFull = errors.New("the list of the user's sessions does not fit an item of 400 KB: " +
-	"set Config.MaxPerUser, or end some of them")
 
 // CreateRecord implements [roster.Backend].
 func (b backend) CreateRecord(ctx context.Context, id string, rec session.Record) error {

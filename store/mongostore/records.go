@@ -19,6 +19,9 @@ const (
 	// old and the new, and has to stay below MongoDB's 16 MiB.
 	maxData = 4 << 20
 
+	// maxRoster bounds what lists the sessions of a user: about 100,000.
+	maxRoster = 4 << 20
+
 	// maxSubdocument bounds a subdocument together with the text that is kept
 	// beside it, for the same reason. What is larger is stored as text.
 	maxSubdocument = 7 << 20

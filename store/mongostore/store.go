@@ -102,7 +102,7 @@ func New(db *mongo.Database, opts Options) *Store {
 		users:    handle(name + "_users"),
 		object:   opts.Object,
 	}
-	s.roster = roster.New(backend{s})
+	s.roster = roster.New(backend{s}, maxRoster)
 	s.pruner = prune.Start(opts.PruneEvery, opts.Logger, s.Prune)
 	return s
 }

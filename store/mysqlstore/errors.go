@@ -138,5 +138,8 @@ func (s *Store) fail(operation string, err error) error {
 	if isReadOnly(err) {
 		s.renew()
 	}
+	if messages[code(err)] == remedyMigrate {
+		err = fmt.Errorf("table %q: %w", s.table.plain, err)
+	}
 	return fmt.Errorf("pillbox: mysql %s: %s: %w", operation, s.addr, err)
 }

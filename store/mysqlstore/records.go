@@ -8,6 +8,7 @@ import (
 
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/internal/contract"
+	"github.com/pillboxgo/pillbox/store/internal/sqltable"
 )
 
 // Load implements [session.Store]. A Load with a Slide waits for a transaction
@@ -160,34 +161,43 @@ func (s *Store) Update(ctx context.Context, id string, old, data []byte, deadlin
 			return nil
 		case told == updateConflict:
 			return session.ErrConflict
-		case bytes.Equal(old, data):
-			return s.lives(ctx, s.table.exactly(id)+" AND "+s.table.holds(data))
+		case !bytes.Equal(old, data):
+			return session.ErrNotFound
 		}
-		return session.ErrNotFound
+		return s.settle(ctx, id, s.table.holds(data)+" AND "+s.table.expires+" = "+number(expires))
 	})
 }
 
 // Touch implements [session.Store].
 func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error {
 	return s.do(ctx, "touch session", func(l *layout) error {
-		changed, expires, err := exec(ctx, s.db, s.table.touch(id, l.seconds(deadline)))
+		to := l.seconds(deadline)
+		changed, expires, err := exec(ctx, s.db, s.table.touch(id, to))
 		if err != nil || changed > 0 || expires > 0 {
 			return err
 		}
-		return s.lives(ctx, s.table.exactly(id))
+		return s.settle(ctx, id, s.table.expires+" >= "+number(to))
 	})
 }
 
-// lives looks whether there is such a record, and returns ErrNotFound if not. It
-// settles what an UPDATE leaves open that changed nothing and told nothing: it
-// has found no record, or one that was like that already in a table with a
-// trigger. An UPDATE that fires one tells no insert id.
-func (s *Store) lives(ctx context.Context, where string) error {
-	live, err := exists(ctx, s.db, s.table.alive(where))
-	if err == nil && !live {
-		err = session.ErrNotFound
-	}
-	return err
+// settle says what an UPDATE has left open that changed nothing and told nothing.
+// Either it has found no record; or the record was already like that, and the
+// table has a trigger: an UPDATE that fires one tells no insert id. Where there is
+// a record by now that is not like that, it came later, and the UPDATE is sent
+// again.
+func (s *Store) settle(ctx context.Context, id, like string) error {
+	err := session.ErrNotFound
+	failed := query(ctx, s.db, s.table.is(id, like), 1, func(scan func(...any) error) error {
+		var alike bool
+		if err := scan(&alike); err != nil {
+			return err
+		}
+		if err = sqltable.ErrAgain; alike {
+			err = nil
+		}
+		return nil
+	})
+	return cmp.Or(failed, err)
 }
 
 // Delete implements [session.Store].

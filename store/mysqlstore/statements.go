@@ -78,6 +78,11 @@ func (t table) alive(where string) string {
 	return "SELECT 1 FROM " + t.name + " WHERE " + where + " AND " + t.expires + " > " + started
 }
 
+// is reads of a live record whether it is like that.
+func (t table) is(id, like string) string {
+	return "SELECT " + like + " FROM " + t.name + " WHERE " + t.exactly(id) + " AND " + t.expires + " > " + started
+}
+
 // slide moves the deadline of a record that is due before the moment before to
 // the moment to, which is no earlier, and tells it as the insert id.
 func (t table) slide(id string, to, before int64, and string) string {

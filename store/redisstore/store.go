@@ -64,6 +64,9 @@ const (
 	defaultPrefix = "sess:" // connect-redis has the same
 	defaultPrune  = time.Hour
 	defaultWait   = time.Second
+
+	// maxRoster bounds what lists the sessions of a user: about 100,000.
+	maxRoster = 4 << 20
 )
 
 // ErrUnconfirmed means that a change was made, but fewer replicas than asked for
@@ -148,7 +151,7 @@ func open(e engine, opts Options) *Store {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.users = roster.New(index{s})
+	s.users = roster.New(index{s}, maxRoster)
 	every := opts.PruneEvery
 	if every == 0 {
 		every = defaultPrune

@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
@@ -56,13 +57,20 @@ type Backend interface {
 // [session.UserIndex] says, and may be called concurrently.
 type Roster struct {
 	backend Backend
+	limit   int
 	seed    maphash.Seed
 	turns   [256]chan struct{} // hold one token each
 }
 
-// New returns a Roster on a store.
-func New(b Backend) *Roster {
-	r := &Roster{backend: b, seed: maphash.MakeSeed()}
+// ErrFull refuses a record for a user who has more of them than a document can
+// list.
+var ErrFull = errors.New("the list of the user's sessions is full: set Config.MaxPerUser, or end some of them")
+
+// New returns a Roster on a store. No Create makes a document larger than limit
+// bytes; zero means no limit. Other changes may, by 256 bytes at most: whoever
+// cannot sign in any more can still be revoked.
+func New(b Backend, limit int) *Roster {
+	r := &Roster{backend: b, limit: limit, seed: maphash.MakeSeed()}
 	for i := range r.turns {
 		r.turns[i] = make(chan struct{}, 1)
 	}
@@ -90,7 +98,7 @@ func (r *Roster) Create(ctx context.Context, id string, rec session.Record) erro
 	switch {
 	case err == nil:
 		return r.end(ctx, key, evicted)
-	case contract.Answers(err):
+	case contract.Answers(err) || errors.Is(err, ErrFull):
 		// It is not entered. Nobody will ever ask for it, and it would end by
 		// itself; still it is not to be counted until then.
 		ctx, cancel := afterwards(ctx)
@@ -136,7 +144,7 @@ func (r *Roster) enter(ctx context.Context, id string, owner session.Owner) (evi
 		}
 		p.IDs = without(p.IDs, []string{id}) // of an earlier life
 		counted := p.count(owner.Replaces)
-		if owner.Max > 0 && counted >= owner.Max || len(p.IDs) >= p.Full {
+		if owner.Max > 0 && counted >= owner.Max || len(p.IDs) >= p.Full || r.full(p, id) {
 			living, err := r.backend.Living(ctx, p.IDs)
 			if err != nil {
 				return err
@@ -153,10 +161,22 @@ func (r *Roster) enter(ctx context.Context, id string, owner session.Owner) (evi
 			evicted = p.oldest(surplus, owner.Replaces)
 			p.condemn(evicted)
 		}
+		if r.full(p, id) {
+			return ErrFull
+		}
 		p.IDs = append(p.IDs, id)
 		return nil
 	})
 	return evicted, err
+}
+
+// full reports whether there is no room for one more id.
+func (r *Roster) full(p *page, id string) bool {
+	if r.limit <= 0 {
+		return false
+	}
+	data, _ := p.text(time.Now())
+	return len(data)+len(id)+3 > r.limit
 }
 
 // UserIDs returns the ids of the user's live records, oldest first.

@@ -125,7 +125,7 @@ type store struct {
 	*roster.Roster
 }
 
-func newStore(e *engine) store { return store{e, roster.New(e)} }
+func newStore(e *engine) store { return store{e, roster.New(e, 0)} }
 
 func (s store) Create(ctx context.Context, id string, rec session.Record) error {
 	if rec.Owner.User == "" {
@@ -359,6 +359,41 @@ func TestPrune(t *testing.T) {
 			t.Errorf("26 hours after the revocation the document is %q; want none", doc)
 		}
 	})
+}
+
+// A user who has as many sessions as can be listed is told so, can still be
+// revoked, and can sign in once some of them have ended.
+func TestFullRoster(t *testing.T) {
+	e := newEngine()
+	defer e.records.Close()
+	s := store{e, roster.New(e, 1000)}
+	n := 0
+	sign := func() error {
+		n++
+		return s.Create(t.Context(), fmt.Sprintf("session-%030d", n), rec("ada", session.Owner{AsOf: time.Now().Add(time.Hour)}))
+	}
+	var err error
+	for err == nil && n < 100 {
+		err = sign()
+	}
+	if !errors.Is(err, roster.ErrFull) || n < 10 {
+		t.Fatalf("sign-in %d = %v; want %v after ten or more", n, err, roster.ErrFull)
+	}
+	if living, err := e.Living(t.Context(), []string{fmt.Sprintf("session-%030d", n)}); len(living) > 0 || err != nil {
+		t.Errorf("the session that was refused lives: %q, %v", living, err)
+	}
+	if err := s.Delete(t.Context(), fmt.Sprintf("session-%030d", 3), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := sign(); err != nil {
+		t.Errorf("sign-in after another has ended = %v", err)
+	}
+	if ended, err := s.RevokeUser(t.Context(), "ada", time.Now()); err != nil || ended != n-2 {
+		t.Errorf("RevokeUser = %d, %v; want %d", ended, err, n-2)
+	}
+	if err := sign(); err != nil {
+		t.Errorf("sign-in after RevokeUser = %v", err)
+	}
 }
 
 // A document that somebody has damaged fails closed, and its text stays out of
