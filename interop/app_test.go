@@ -140,9 +140,10 @@ func do(s *session.Session, op, arg string, value json.RawMessage) error {
 	return fmt.Errorf("no such operation: %q", op)
 }
 
-// client keeps connections for parallel requests, and for less long than Node
-// does, so that it sends nothing on one that is being closed.
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
+// client has a connection for each request. Express cuts that of a session which
+// its store cannot touch any more, after the response, and Node one that is idle:
+// a request that has just been sent on it would go down with it.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // A visitor has a browser's one cookie.
 type visitor struct {
