@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup test web-test go-test check lint fuzz bench build dist
+.PHONY: help setup test web-test go-test check lint fuzz histories bench build dist
 
 # scripts/setup.sh and internal/need know this folder by the same rule.
 CACHE := $(or $(PILLBOX_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pillbox)
@@ -46,6 +46,9 @@ lint: setup ## formatting, vet, staticcheck, modules, fresh dist; no tests
 
 fuzz: ## run every fuzz target for FUZZTIME (10m); FUZZ=regexp selects some
 	scripts/fuzz.sh
+
+histories: setup ## 100,000 operations on every store, checked for linearizability; HISTORIES=n
+	PILLBOX_TEST_ALL=1 PILLBOX_HISTORIES=$(or $(HISTORIES),100000) go test -race -run Histories -timeout 4h -v ./store/... | grep -v '^=== '
 
 bench: ## run every benchmark
 	go test -run '^$$' -bench . -benchmem ./...

@@ -22,7 +22,7 @@ func explore(t *testing.T, store Handle, cfg Config) (*run, *violation) {
 
 // bound is within how many operations each broken store has to be found out: those
 // that a correct one is given.
-const bound = Operations
+const bound = 100_000
 
 // brokenInBoth are refused whatever Config.AtomicRevoke says.
 var brokenInBoth = []string{
