@@ -55,7 +55,8 @@ const (
 	// session, as far as the last thousand of a process go.
 	EventDamaged
 
-	// EventFailed: a change could not be committed. Event.Err says why.
+	// EventFailed: a session could not be loaded, or a change not be
+	// committed. Event.Err says why.
 	EventFailed
 )
 

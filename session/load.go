@@ -98,6 +98,9 @@ func (s *Session) look(rec *record, key string, now time.Time, slide Slide) erro
 func (s *Session) loadFailed(err error) error {
 	if err != nil {
 		s.st.err = fmt.Errorf("pillbox: load session: %w", err)
+		if s.ctx.Err() == nil { // not because the client has gone
+			s.m.emit(s.ctx, "", Event{Kind: EventFailed, Err: s.st.err})
+		}
 	}
 	return s.st.err
 }

@@ -41,13 +41,18 @@ func parseAddress(text, form string) (*address, error) {
 	}
 	// net/url knows no list of hosts, so that it gets one in their place.
 	authority, tail := rest[:end], rest[end:]
+	if strings.Contains(tail, "@") && !strings.Contains(authority, "@") {
+		// The user name or the password goes on there. Whatever is said of
+		// the parts would show one of it.
+		return nil, special(scheme)
+	}
 	user, hosts := "", authority
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		user, hosts = authority[:at+1], authority[at+1:]
 	}
 	u, err := url.Parse("store://" + user + "hosts" + tail)
-	if err != nil || u.Fragment != "" {
-		return nil, fmt.Errorf("store %s: the URL cannot be read: write what is special in user name and password as %%XX, such as %%40 for @, %%2F for / and %%23 for #", scheme)
+	if err != nil || u.Fragment != "" || strings.Count(authority, "@") > 1 {
+		return nil, special(scheme)
 	}
 	a := &address{scheme: scheme, hosts: strings.Split(hosts, ","), path: strings.TrimPrefix(u.Path, "/")}
 	a.user = u.User.Username()
@@ -61,6 +66,11 @@ func parseAddress(text, form string) (*address, error) {
 		return nil, fmt.Errorf("store %s: the options behind the question mark cannot be read: want NAME=VALUE&NAME=VALUE", scheme)
 	}
 	return a, nil
+}
+
+func special(scheme string) error {
+	return fmt.Errorf("store %s: the URL cannot be read: write what is special in user name and password as %%XX, "+
+		"such as %%40 for @, %%2F for /, %%3F for ? and %%23 for #", scheme)
 }
 
 // addrs returns the hosts as host:port.
@@ -151,9 +161,13 @@ func (a *address) wrongs() error { return errors.Join(a.errs...) }
 // wrongsOrUnknown is wrongs where the driver has no options of its own.
 func (a *address) wrongsOrUnknown() error {
 	for _, name := range slices.Sorted(maps.Keys(a.rest())) {
-		a.errs = append(a.errs, fmt.Errorf("store %s: there is no option %q: want %s", a.scheme, name, strings.Join(a.known, ", ")))
+		a.unknown(name)
 	}
 	return a.wrongs()
+}
+
+func (a *address) unknown(name string) {
+	a.errs = append(a.errs, fmt.Errorf("store %s: there is no option %q: want %s", a.scheme, name, strings.Join(a.known, ", ")))
 }
 
 // refused says that a driver does not take what it was given. Its words are

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
 	"github.com/pillboxgo/pillbox/store/dynamostore"
 	"github.com/pillboxgo/pillbox/store/mongostore"
@@ -44,6 +47,18 @@ func openMongo(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 		return nil, fmt.Errorf("store %s: names no database: want %s", a.scheme, mongoForm)
 	}
 	base, _, _ := strings.Cut(text, "?")
+	// The driver passes over what it does not know, so that a slip of the pen
+	// would mean another collection.
+	if parsed, err := connstring.Parse(base + "?" + a.rest().Encode()); err == nil {
+		for name := range a.rest() {
+			if slices.ContainsFunc(slices.Collect(maps.Keys(parsed.UnknownOptions)), func(o string) bool { return strings.EqualFold(o, name) }) {
+				a.unknown(name)
+			}
+		}
+	}
+	if err := a.wrongs(); err != nil {
+		return nil, err
+	}
 	client := options.Client().ApplyURI(base + "?" + a.rest().Encode())
 	if err := client.Validate(); err != nil {
 		return nil, a.refused(err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -19,6 +20,10 @@ const (
 	clusterForm  = "redis+cluster://HOST:PORT,HOST:PORT"
 	sentinelForm = "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB"
 )
+
+// refresh is how often a client looks which nodes there are: a failover that
+// nobody tells it of is found by that.
+const refresh = 5 * time.Second
 
 // openRedis opens a store on one server, on a cluster, or on whatever server the
 // sentinels say is the master. With rediss in place of redis it talks TLS.
@@ -51,6 +56,7 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 	case "cluster":
 		client.InitAddress = a.addrs("6379")
 		client.ShuffleInit = true
+		client.ClusterOption.ShardsRefreshInterval = refresh
 		if db != "" {
 			return nil, fmt.Errorf("store %s: names the database %q: a cluster has one, without a name", a.scheme, db)
 		}
@@ -61,7 +67,11 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 		if master == "" {
 			return nil, fmt.Errorf("store %s: names no master: want %s", a.scheme, form)
 		}
-		client.Sentinel = rueidis.SentinelOption{MasterSet: master, TLSConfig: client.TLSConfig}
+		client.Sentinel = rueidis.SentinelOption{
+			MasterSet:               master,
+			TLSConfig:               client.TLSConfig,
+			TopologyRefreshInterval: refresh,
+		}
 		if a.flag("sentinel_auth") {
 			client.Sentinel.Username, client.Sentinel.Password = a.user, a.password
 		}
@@ -88,8 +98,8 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 	}
 	conn, err := rueidis.NewClient(client)
 	if err != nil {
-		return nil, fmt.Errorf("store %s: connect to %s: %w: check that the server runs there, and user, password and TLS",
-			a.scheme, strings.Join(client.InitAddress, ", "), a.refused(err))
+		return nil, fmt.Errorf("%w: check that a server runs at %s, and user, password and TLS",
+			a.refused(err), strings.Join(client.InitAddress, ", "))
 	}
 	return ready(ctx, redisstore.New(conn, opts), "redis", false, func() error {
 		conn.Close()

@@ -137,6 +137,18 @@ func TestOpenNamesTheServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// MySQL takes an option that nobody knows for one of its variables.
+func TestOpenNamesTheOptionThatMySQLDoesNotKnow(t *testing.T) {
+	opened, err := storeurl.Open(t.Context(), remote(t, servers.MariaDB)+"&tabel=x", slog.New(slog.DiscardHandler))
+	if err == nil {
+		opened.Close()
+		t.Fatal("Open succeeds with an unknown option")
+	}
+	if !strings.Contains(err.Error(), `"tabel"`) || !strings.Contains(err.Error(), "table") {
+		t.Errorf("Open = %v; want one that names the option and those there are", err)
+	}
+}
+
 // Whoever gives the wrong password learns that, and reads it nowhere.
 func TestOpenWithAWrongPassword(t *testing.T) {
 	for _, kind := range []servers.Kind{servers.Redis7, servers.MariaDB} {

@@ -2,9 +2,12 @@ package storeurl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -18,6 +21,10 @@ const (
 	postgresForm = "postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 	mysqlForm    = "mysql://USER:PASSWORD@HOST:PORT/DATABASE"
 )
+
+// unknownVariable is MySQL's error for an option that is not even one of its own
+// variables.
+const unknownVariable = 1193
 
 // openPostgres leaves to the driver the options that are not the store's, such
 // as sslmode.
@@ -85,6 +92,12 @@ func openMySQL(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 	}
 	config.User, config.Passwd = a.user, a.password
 	store, err := mysqlstore.OpenConfig(ctx, config, opts)
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == unknownVariable {
+		for _, name := range slices.Sorted(maps.Keys(config.Params)) {
+			a.unknown(name)
+		}
+		return nil, a.wrongs()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,12 @@ const openTime = 10 * time.Second
 func Open(ctx context.Context, url string, logger *slog.Logger) (*Opened, error) {
 	scheme, _, ok := strings.Cut(url, ":")
 	if !ok {
-		return nil, fmt.Errorf("store %q has no scheme: want %s", url, oneOf(Forms()))
+		if strings.ContainsAny(url, "=@ ") {
+			url = "store" // it may be a connection string, with a password
+		} else {
+			url = fmt.Sprintf("store %q", url)
+		}
+		return nil, fmt.Errorf("%s has no scheme: want %s", url, oneOf(Forms()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
