@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 	store, err := storeurl.Open(ctx, opts.store, logger)
 	if err != nil {
-		return fmt.Errorf("%w: choose another store with -store or SESSION_STORE", err)
+		return fmt.Errorf("%w (the store is chosen by -store or SESSION_STORE)", err)
 	}
 	defer func() {
 		if err := store.Close(); err != nil {

@@ -122,7 +122,9 @@ func (s *Store) revocations() string { return s.table + "_revocations" }
 // do, for the one who has set up the application; it holds no password.
 //
 // It also compares the rows that Express has written with what they say of
-// themselves, and tells the logger if their time zone seems to be another one.
+// themselves, and tells the logger if their time zone seems to be another one,
+// and that the index by user is missing. Rows tell their time zone only if the
+// cookies of Express have a maxAge.
 func (s *Store) Ping(ctx context.Context) error {
 	host := ""
 	err := s.do(ctx, func(c *pgx.Conn) error {
@@ -140,6 +142,10 @@ func (s *Store) Ping(ctx context.Context) error {
 				Severity: "ERROR", SeverityUnlocalized: "ERROR",
 				Code: codeReadOnly, Message: "transactions are read-only",
 			}
+		}
+		if !known.owners {
+			s.log.Warn("pillbox: postgres: the table has no index of users, so that the sessions of a user can be neither listed nor ended: call Migrate",
+				"table", s.table)
 		}
 		return s.compareZones(ctx, c, known)
 	})

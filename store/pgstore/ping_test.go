@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -109,5 +110,27 @@ func TestForeignDriver(t *testing.T) {
 	s := pgstore.NewSQL(foreignDB(t), pgstore.Options{PruneEvery: -1})
 	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "pgx/v5/stdlib") {
 		t.Errorf("Ping over another driver = %v; want an error that names the right one", err)
+	}
+}
+
+// On a table that Express has made an application could sign users in whom nobody
+// can then sign out. Ping says so, until Migrate was there.
+func TestPingTellsOfAMissingIndex(t *testing.T) {
+	to, name := shared(t), table()
+	expressTable(t, to, name)
+	var log strings.Builder
+	s := pgstore.New(connect(t, to), pgstore.Options{Table: name, PruneEvery: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	defer s.Close()
+	for _, warns := range []bool{true, false} {
+		log.Reset()
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "call Migrate"); got != warns {
+			t.Errorf("Ping warns of a missing index: %v; want %v:\n%s", got, warns, &log)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -108,7 +108,8 @@
 //
 // (Redis before 7.0 has no pexpiretime) and behind Sentinel +role, on a Cluster
 // +cluster|slots, +cluster|shards and +role, with Options.WaitReplicas +wait, with
-// Options.Watch &pillbox:changes:sess: +publish +subscribe +unsubscribe.
+// Options.Watch &pillbox:changes:sess: +publish +subscribe +unsubscribe, and in
+// another database than 0 +select.
 // [Store.Ping] tells of most that lack; the errors of the methods tell of all.
 //
 // # Watching
