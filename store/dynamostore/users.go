@@ -86,35 +86,31 @@ func (b backend) CreateRecord(ctx context.Context, id string, rec session.Record
 	return b.create(ctx, id, rec)
 }
 
-// DeleteRecords implements [roster.Backend]. It deletes one by one, since
-// deleting them in batches does not tell what was there.
-func (b backend) DeleteRecords(ctx context.Context, ids []string) (int, error) {
+// DeleteRecords implements [roster.Backend]. It deletes one by one, some at a time:
+// a batch would have to be looked through for what was left undone.
+func (b backend) DeleteRecords(ctx context.Context, ids []string) error {
 	var (
-		mu    sync.Mutex
-		ended int
-		errs  []error
-		wg    sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+		wg   sync.WaitGroup
 	)
 	places := make(chan struct{}, deletesOnce)
 	for _, id := range ids {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			out, err := b.remove(ctx, b.prefix+id, "", nil)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
+			if _, err := b.remove(ctx, b.prefix+id, "", nil); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
 				errs = append(errs, err)
-			} else if _, err := out.item.record(time.Now().UnixMilli()); err == nil {
-				ended++
 			}
 		})
 	}
 	wg.Wait()
 	if len(errs) > 0 {
-		return ended, errs[0]
+		return errs[0]
 	}
-	return ended, nil
+	return nil
 }
 
 // Living implements [roster.Backend]. It asks for the type of an item, which only

@@ -92,12 +92,9 @@ func (b backend) WriteRoster(ctx context.Context, key string, old, data []byte, 
 	return err == nil && result.MatchedCount == 1, err
 }
 
-func (b backend) DeleteRecords(ctx context.Context, ids []string) (int, error) {
-	result, err := b.sessions.DeleteMany(ctx, bson.D{among(ids), alive(time.Now())})
-	if err != nil {
-		return 0, err
-	}
-	return int(result.DeletedCount), nil
+func (b backend) DeleteRecords(ctx context.Context, ids []string) error {
+	_, err := b.sessions.DeleteMany(ctx, bson.D{among(ids)})
+	return err
 }
 
 func (b backend) Living(ctx context.Context, ids []string) ([]string, error) {

@@ -99,10 +99,9 @@ func (x index) CreateRecord(ctx context.Context, id string, rec session.Record) 
 // atOnce bounds how many of a user's records are ended at the same time.
 const atOnce = 16
 
-func (x index) DeleteRecords(ctx context.Context, ids []string) (int, error) {
+func (x index) DeleteRecords(ctx context.Context, ids []string) error {
 	var (
 		mu   sync.Mutex
-		n    int
 		errs []error
 		room = make(chan struct{}, atOnce)
 		wg   sync.WaitGroup
@@ -110,23 +109,19 @@ func (x index) DeleteRecords(ctx context.Context, ids []string) (int, error) {
 	for _, id := range ids {
 		room <- struct{}{}
 		wg.Go(func() {
-			was, err := x.remove(ctx, id)
-			mu.Lock()
-			if was {
-				n++
-			}
-			if err != nil {
+			defer func() { <-room }()
+			if _, err := x.remove(ctx, id); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
 				errs = append(errs, err)
 			}
-			mu.Unlock()
-			<-room
 		})
 	}
 	wg.Wait()
 	if len(errs) > 0 {
-		return n, errs[0]
+		return errs[0]
 	}
-	return n, nil
+	return nil
 }
 
 func (x index) Living(ctx context.Context, ids []string) ([]string, error) { return x.living(ctx, ids) }

@@ -104,9 +104,6 @@ func (p *page) condemn(ids []string) {
 	p.Ending = append(p.Ending, ids...)
 }
 
-// forget drops ids that have ended.
-func (p *page) forget(ids []string) { p.Ending = without(p.Ending, ids) }
-
 // without returns those of ids that are not among dropped.
 func without(ids, dropped []string) []string {
 	if len(dropped) == 0 {

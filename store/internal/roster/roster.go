@@ -14,6 +14,7 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -44,9 +45,9 @@ type Backend interface {
 	// [session.ErrExists] if a live one is there.
 	CreateRecord(ctx context.Context, id string, rec session.Record) error
 
-	// DeleteRecords ends the records under ids, of which some may not exist,
-	// and returns how many were live.
-	DeleteRecords(ctx context.Context, ids []string) (int, error)
+	// DeleteRecords deletes the records under ids, live or dead, of which
+	// some may not exist.
+	DeleteRecords(ctx context.Context, ids []string) error
 
 	// Living returns those of ids under which there is a live record, in the
 	// order given.
@@ -94,16 +95,18 @@ func (r *Roster) Create(ctx context.Context, id string, rec session.Record) erro
 		return err
 	}
 	key := Key(rec.Owner.User)
-	evicted, err := r.enter(ctx, id, rec.Owner)
+	evicts, err := r.enter(ctx, id, rec.Owner)
 	switch {
+	case err == nil && evicts:
+		return r.end(ctx, key)
 	case err == nil:
-		return r.end(ctx, key, evicted)
+		return nil
 	case contract.Answers(err) || errors.Is(err, ErrFull):
 		// It is not entered. Nobody will ever ask for it, and it would end by
 		// itself; still it is not to be counted until then.
 		ctx, cancel := afterwards(ctx)
 		defer cancel()
-		_, _ = r.backend.DeleteRecords(ctx, []string{id})
+		_ = r.backend.DeleteRecords(ctx, []string{id})
 	default:
 		r.settle(ctx, key, id)
 	}
@@ -126,7 +129,7 @@ func (r *Roster) settle(ctx context.Context, key, id string) {
 		return nil
 	})
 	if err == nil && !entered {
-		_, _ = r.backend.DeleteRecords(ctx, []string{id})
+		_ = r.backend.DeleteRecords(ctx, []string{id})
 	}
 }
 
@@ -136,38 +139,50 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 }
 
-// enter puts id on the owner's roster and returns what has to end for it.
-func (r *Roster) enter(ctx context.Context, id string, owner session.Owner) (evicted []string, err error) {
+// enter puts id on the owner's roster, and reports whether that condemns others.
+func (r *Roster) enter(ctx context.Context, id string, owner session.Owner) (evicts bool, err error) {
 	err = r.change(ctx, Key(owner.User), id, func(p *page) error {
 		if p.Revoked != nil && *p.Revoked >= contract.Nanos(owner.AsOf) {
 			return session.ErrRevoked
 		}
 		p.IDs = without(p.IDs, []string{id}) // of an earlier life
-		counted := p.count(owner.Replaces)
-		if owner.Max > 0 && counted >= owner.Max || len(p.IDs) >= p.Full || r.full(p, id) {
-			living, err := r.backend.Living(ctx, p.IDs)
-			if err != nil {
+		if owner.Max > 0 && p.count(owner.Replaces) >= owner.Max || len(p.IDs) >= p.Full || r.full(p, id) {
+			if err := r.sort(ctx, p); err != nil {
 				return err
 			}
-			p.IDs = living
-			p.Full = 2*len(living) + minFull
-			counted = p.count(owner.Replaces)
+			p.Full = 2*len(p.IDs) + minFull
 		}
-		evicted = nil
-		if surplus := counted - owner.Max + 1; owner.Max > 0 && surplus > 0 {
+		if surplus := p.count(owner.Replaces) - owner.Max + 1; owner.Max > 0 && surplus > 0 {
 			if owner.Reject {
 				return session.ErrTooManySessions
 			}
-			evicted = p.oldest(surplus, owner.Replaces)
-			p.condemn(evicted)
+			p.condemn(p.oldest(surplus, owner.Replaces))
 		}
-		if r.full(p, id) {
+		switch {
+		case r.full(p, id) && len(p.Ending) > 0:
+			return errAgain // once those have made room
+		case r.full(p, id):
 			return ErrFull
 		}
 		p.IDs = append(p.IDs, id)
+		evicts = len(p.Ending) > 0
 		return nil
 	})
-	return evicted, err
+	return evicts, err
+}
+
+// sort condemns the ids of records that are no longer live. To drop them would do
+// only if all clocks agreed: on another machine, whose clock is behind, such a
+// record may still be live, and then nobody could find it any more.
+func (r *Roster) sort(ctx context.Context, p *page) error {
+	if len(p.IDs) == 0 {
+		return nil
+	}
+	living, err := r.backend.Living(ctx, p.IDs)
+	if err == nil {
+		p.condemn(without(slices.Clone(p.IDs), living))
+	}
+	return err
 }
 
 // full reports whether there is no room for one more id.
@@ -200,27 +215,24 @@ func (r *Roster) RevokeUser(ctx context.Context, user string, at time.Time, exce
 	if user == "" {
 		return 0, nil
 	}
-	var ended int
-	var condemned []string
+	ended := 0
 	err := r.change(ctx, Key(user), "", func(p *page) (err error) {
 		p.revoke(at, time.Now().Add(contract.RevocationKept))
-		condemned = slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return slices.Contains(except, id) })
+		condemned := slices.DeleteFunc(slices.Clone(p.IDs), func(id string) bool { return slices.Contains(except, id) })
 		if ended, err = r.count(ctx, condemned); err != nil {
 			return err
 		}
 		p.condemn(condemned)
 		return nil
 	})
+	// Where it cannot tell whether that was done, it may have been.
+	if err == nil || !contract.Answers(err) {
+		err = cmp.Or(err, r.end(ctx, Key(user)))
+	}
 	if err != nil {
-		if !contract.Answers(err) {
-			// Where it was done, whoever reads the roster ends the records.
-			ctx, cancel := afterwards(ctx)
-			defer cancel()
-			r.forget(ctx, Key(user), nil)
-		}
 		return 0, err
 	}
-	return ended, r.end(ctx, Key(user), condemned)
+	return ended, nil
 }
 
 // count returns how many of the ids have live records.
@@ -235,47 +247,30 @@ func (r *Roster) count(ctx context.Context, ids []string) (int, error) {
 // Prune drops from one document what is no longer live, and the document itself
 // once it says nothing any more.
 func (r *Roster) Prune(ctx context.Context, key string) error {
-	return r.change(ctx, key, "", func(p *page) error {
-		if len(p.IDs) == 0 {
-			return nil
-		}
-		living, err := r.backend.Living(ctx, p.IDs)
-		p.IDs = living
+	if err := r.change(ctx, key, "", func(p *page) error { return r.sort(ctx, p) }); err != nil {
 		return err
-	})
+	}
+	return r.end(ctx, key)
 }
 
-// end ends records that a roster condemns, and takes them off it. Condemned is
-// condemned: it goes on for a while if ctx ends.
-func (r *Roster) end(ctx context.Context, key string, condemned []string) error {
-	if len(condemned) == 0 {
-		return nil
-	}
-	_, err := r.backend.DeleteRecords(ctx, condemned)
-	if err != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = afterwards(ctx)
+// end ends the records that a roster condemns, and takes them off it. Condemned
+// is condemned: it goes on for a while if ctx ends. What is left even then, the
+// next one to change the roster ends.
+func (r *Roster) end(ctx context.Context, key string) error {
+	nothing := func(*page) error { return nil }
+	err := r.change(ctx, key, "", nothing)
+	if err != nil && !contract.Answers(err) {
+		ctx, cancel := afterwards(ctx)
 		defer cancel()
-		if _, again := r.backend.DeleteRecords(ctx, condemned); again != nil {
-			return err
-		}
+		_ = r.change(ctx, key, "", nothing)
 	}
-	r.forget(ctx, key, condemned)
 	return err
 }
 
-// forget takes ended records off a roster, and ends what others have condemned.
-// Where that fails, whoever changes the roster next does it.
-func (r *Roster) forget(ctx context.Context, key string, ended []string) {
-	_ = r.change(ctx, key, "", func(p *page) error {
-		p.forget(ended)
-		return nil
-	})
-}
-
 // change replaces the roster under key by what edit makes of it, or leaves it
-// alone if edit fails. Edit may be called more than once. The record under born
-// has just been created, and is not what an earlier call has condemned.
+// alone if edit fails. Edit may be called more than once, and asks for that by
+// errAgain, after what it has made of the roster is written. The record under
+// born has just been created, and is not what an earlier call has condemned.
 func (r *Roster) change(ctx context.Context, key, born string, edit func(*page) error) error {
 	// Of the calls of one process only one at a time tries: with all of them
 	// trying, each change would undo the attempts of all the others.
@@ -296,29 +291,45 @@ func (r *Roster) change(ctx context.Context, key, born string, edit func(*page) 
 			return err
 		}
 		p.Ending = without(p.Ending, []string{born})
+		rest := p.Ending[min(len(p.Ending), batch):]
 		if len(p.Ending) > 0 {
 			// Somebody is about to end these, or has died over it.
-			if _, err := r.backend.DeleteRecords(ctx, p.Ending); err != nil {
+			if err := r.backend.DeleteRecords(ctx, p.Ending[:len(p.Ending)-len(rest)]); err != nil {
 				return err
 			}
-			p.Ending = nil
+			p.Ending = rest
 		}
-		if err := edit(p); err != nil {
-			return err
+		// Where there are more, it is noted how far this has come: whoever
+		// runs out of time has not worked for nothing.
+		again := len(rest) > 0
+		if !again {
+			err := edit(p)
+			if again = errors.Is(err, errAgain); err != nil && !again {
+				return err
+			}
 		}
 		data, until := p.text(time.Now())
 		if string(data) == string(old) {
 			return nil
 		}
 		done, err := r.backend.WriteRoster(ctx, key, old, data, until)
-		if done || err != nil {
+		if err != nil || done && !again {
 			return err
+		}
+		if done {
+			attempt = 0
+			continue
 		}
 		if err := pause(ctx, attempt); err != nil {
 			return err
 		}
 	}
 }
+
+var errAgain = errors.New("roster: edit again")
+
+// batch is how many condemned records are ended before that is written down.
+const batch = 128
 
 // pause waits before another attempt: for a random time that grows up to 50 ms.
 func pause(ctx context.Context, attempt int) error {
