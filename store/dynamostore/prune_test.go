@@ -71,8 +71,9 @@ func TestPruneTidiesTheIndex(t *testing.T) {
 		if _, err := l.store.RevokeUser(t.Context(), "bob", time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := l.store.Prune(t.Context(), 100); n < 1 || err != nil {
-			t.Errorf("Prune = %d, %v; want the dead", n, err)
+		// The dead record goes with its entry in the index, or by itself.
+		if _, err := l.store.Prune(t.Context(), 100); err != nil {
+			t.Errorf("Prune = %v", err)
 		}
 		rows := l.all(t)
 		if len(rows) != 1 || shown(rows[0]["type"]) != "pillbox-user" || shown(rows[0]["expires"]) == "none" {

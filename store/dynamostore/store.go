@@ -32,7 +32,9 @@ type Options struct {
 	Prefix string
 
 	// NoPrefix leaves the prefix out, as connect-dynamodb does when its own
-	// is the empty string. Prefix then does not count.
+	// is the empty string. Prefix then does not count. Whatever else the table
+	// holds is then taken for sessions: [Store.Prune] deletes what has an
+	// attribute expires that has passed.
 	NoPrefix bool
 
 	// Remember is of how many sessions the store remembers the deadline, to

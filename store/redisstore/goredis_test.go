@@ -34,7 +34,7 @@ func commander(t testing.TB, server *servers.Server) (redisstore.Commander, func
 }
 
 func TestStoreFromGoRedis(t *testing.T) {
-	for _, kind := range kinds {
+	for _, kind := range differing {
 		for name, watch := range map[string]bool{"quiet": false, "watched": true} {
 			t.Run(string(kind)+"/"+name, func(t *testing.T) {
 				server := servers.Shared(t, kind)

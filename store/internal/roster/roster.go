@@ -245,9 +245,14 @@ func (r *Roster) count(ctx context.Context, ids []string) (int, error) {
 }
 
 // Prune drops from one document what is no longer live, and the document itself
-// once it says nothing any more.
+// once it says nothing any more. A document that cannot be read is left as it is:
+// it must not keep the others from being pruned.
 func (r *Roster) Prune(ctx context.Context, key string) error {
-	if err := r.change(ctx, key, "", func(p *page) error { return r.sort(ctx, p) }); err != nil {
+	err := r.change(ctx, key, "", func(p *page) error { return r.sort(ctx, p) })
+	switch {
+	case errors.Is(err, session.ErrDamaged):
+		return nil
+	case err != nil:
 		return err
 	}
 	return r.end(ctx, key)

@@ -445,4 +445,7 @@ func TestDamagedRosterRefuses(t *testing.T) {
 	if _, err := s.RevokeUser(t.Context(), "ada", time.Now()); !errors.Is(err, session.ErrDamaged) {
 		t.Errorf("RevokeUser = %v; want ErrDamaged", err)
 	}
+	if err := s.Prune(t.Context(), roster.Key("ada")); err != nil {
+		t.Errorf("Prune = %v; want nil, so that others are pruned", err)
+	}
 }
