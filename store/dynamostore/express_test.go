@@ -205,17 +205,17 @@ func TestStubOfATouchAfterTheEnd(t *testing.T) {
 			"Delete":            l.store.Delete(ctx, "id", []byte(bob)),
 		} {
 			if !errors.Is(err, session.ErrNotFound) {
-				t.Errorf("%s of a stub = %v; want %v", name, err, session.ErrNotFound)
+				t.Errorf("%s of a remnant = %v; want %v", name, err, session.ErrNotFound)
 			}
 		}
 		if ids, _, err := l.store.List(ctx, "", 10); err != nil || len(ids) > 0 {
-			t.Errorf("List of a stub = %q, %v; want none", ids, err)
+			t.Errorf("List of a remnant = %q, %v; want none", ids, err)
 		}
 		if n, err := l.store.Count(ctx); err != nil || n != 0 {
-			t.Errorf("Count of a stub = %d, %v; want 0", n, err)
+			t.Errorf("Count of a remnant = %d, %v; want 0", n, err)
 		}
 		if err := l.store.Create(ctx, "id", record(`{}`)); err != nil {
-			t.Errorf("Create over a stub = %v", err)
+			t.Errorf("Create over a remnant = %v", err)
 		}
 	})
 }
