@@ -27,7 +27,6 @@ web-test: setup
 	scripts/web.sh client check test
 
 # After the front end's, so that the count of Go's tests is what closes the run.
-# One package more at a time than there are processors: tests of stores wait much.
 go-test: setup web-test
 	@PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json ./... | go run ./internal/tally || failed=1; \
 	scripts/left-out.sh; exit $${failed:-0}
