@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
 
 const maxData = 1 << 30 // far below what a header can say
@@ -44,7 +45,7 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 	found := &sh.slots[i]
 	found.used = s.since(now)
 	if !slide.To.IsZero() && slide.Moves(time.UnixMilli(found.deadline)) {
-		found.deadline = milliseconds(slide.To)
+		found.deadline = contract.Millis(slide.To)
 	}
 	return session.Record{Data: sh.data(i), Deadline: time.UnixMilli(found.deadline)}, nil
 }
@@ -94,7 +95,7 @@ func (sh *shard) create(k *key, rec session.Record, number uint64, now time.Time
 	if len(sh.slots) == maxSlots {
 		return errTooLarge
 	}
-	sh.insert(k, rec.Data, number, milliseconds(rec.Deadline), sh.store.since(now))
+	sh.insert(k, rec.Data, number, contract.Millis(rec.Deadline), sh.store.since(now))
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (sh *shard) update(k *key, old, data []byte, deadline, now time.Time) error
 	}
 	found := &sh.slots[i]
 	found.used = sh.store.since(now)
-	found.deadline = milliseconds(deadline)
+	found.deadline = contract.Millis(deadline)
 	sh.replace(i, data)
 	return nil
 }
@@ -167,7 +168,7 @@ func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error 
 	}
 	found := &sh.slots[i]
 	found.used = s.since(now)
-	found.deadline = max(found.deadline, milliseconds(deadline))
+	found.deadline = max(found.deadline, contract.Millis(deadline))
 	return nil
 }
 

@@ -60,12 +60,3 @@ func (s *slot) room() int { return roundUp(s.dataAt() + int(s.size)) }
 func (s *slot) bytes() int64 { return int64(s.room() + overhead) }
 
 func roundUp(n int) int { return (n + unit - 1) &^ (unit - 1) }
-
-// milliseconds rounds up: a record does not die before its time.
-func milliseconds(t time.Time) int64 {
-	ms := t.UnixMilli()
-	if t.Nanosecond()%int(time.Millisecond) != 0 {
-		ms++
-	}
-	return ms
-}

@@ -7,14 +7,10 @@ import (
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/contract"
 )
 
-const (
-	userShardCount = 256
-
-	// rememberRevoked is an hour more than the contract asks for.
-	rememberRevoked = 25 * time.Hour
-)
+const userShardCount = 256
 
 // A userShard has the accounts of users whose names have a certain hash. Its
 // lock is taken before that of any shard, never after.
@@ -288,7 +284,7 @@ func (s *Store) RevokeUser(ctx context.Context, user string, at time.Time, excep
 	if at.After(from) {
 		from = at
 	}
-	a.revoked = &revocation{at, from.Add(rememberRevoked)}
+	a.revoked = &revocation{at, from.Add(contract.RevocationKept)}
 	s.sweeper.start(s)
 	return n, nil
 }

@@ -155,21 +155,18 @@ func (s *Store) Touch(ctx context.Context, id string, deadline time.Time) error 
 // session.
 func (s *Store) Delete(ctx context.Context, id string, old []byte) error {
 	if old == nil {
-		_, err := s.remove(ctx, id)
-		return fail("delete session", err)
+		return fail("delete session", s.remove(ctx, id))
 	}
 	return fail("delete session", outcome(removeIfScript.run(ctx, s.write, s.key(id), false,
 		string(old), s.channel, s.digest(id))))
 }
 
-// remove ends the record under id and reports whether there was one.
-func (s *Store) remove(ctx context.Context, id string) (bool, error) {
-	var r reply
-	var err error
+// remove ends the record under id, if there is one.
+func (s *Store) remove(ctx context.Context, id string) (err error) {
 	if s.channel == "" {
-		r, err = s.write(ctx, command{words: []string{"UNLINK"}, key: s.key(id), again: true})
+		_, err = s.write(ctx, command{words: []string{"UNLINK"}, key: s.key(id), again: true})
 	} else {
-		r, err = removeScript.run(ctx, s.write, s.key(id), true, s.channel, s.digest(id))
+		_, err = removeScript.run(ctx, s.write, s.key(id), true, s.channel, s.digest(id))
 	}
-	return r.number > 0, err
+	return err
 }

@@ -110,7 +110,7 @@ func (x index) DeleteRecords(ctx context.Context, ids []string) error {
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			if _, err := x.remove(ctx, id); err != nil {
+			if err := x.remove(ctx, id); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, err)
