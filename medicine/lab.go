@@ -1,0 +1,4 @@
+package medicine
+
+// labRoutes registers the attacks of the security lab.
+func (a *App) labRoutes() {}
