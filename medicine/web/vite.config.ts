@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
+
+/** The client package, which is built into the pages from its sources. */
+const client = "../../client/src";
 
 /**
  * The files that decide what a build looks like, as sorted paths with slashes.
@@ -17,10 +21,10 @@ function sources(): string[] {
     (name) =>
       ["index.html", "package.json", "package-lock.json", "svelte.config.js", "vite.config.ts"].includes(name) || /^tsconfig.*\.json$/.test(name),
   );
-  const below = ["src", "public"].flatMap((dir) =>
+  const below = ["src", "public", client].flatMap((dir) =>
     readdirSync(root + dir, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
-      .map((entry) => `${entry.parentPath}/${entry.name}`.replaceAll("\\", "/").slice(root.length)),
+      .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll("\\", "/")),
   );
   return [...top, ...below].sort();
 }
@@ -48,12 +52,22 @@ function stamped(): Plugin {
 
 export default defineConfig(({ mode }) => ({
   plugins: [svelte(), stamped()],
-  // Svelte's browser build keeps runes live in tests too.
-  resolve: mode === "test" ? { conditions: ["browser"] } : {},
+  resolve: {
+    alias: { "@pillbox/client": fileURLToPath(new URL(`${client}/index.ts`, import.meta.url)) },
+    // Svelte's browser build keeps runes live in tests too.
+    ...(mode === "test" ? { conditions: ["browser"] } : {}),
+  },
   server: {
     port: 5173,
     strictPort: true,
-    proxy: Object.fromEntries(["/employees", "/pills", "/session"].map((path) => [path, "http://localhost:8080"])),
+    // Some addresses are both a page and what its forms and scripts are sent to. A page is Vite's, but for the lab's frame.
+    proxy: {
+      "^/(employees|pills|session|sessions|me|login|register|logout|pharmacy|devices|lab|live)(/|\\?|$)": {
+        target: process.env.MEDICINE ?? "http://localhost:8080",
+        bypass: (request) =>
+          request.method === "GET" && request.headers.accept?.includes("text/html") && !request.url?.startsWith("/lab/") ? request.url : undefined,
+      },
+    },
   },
   build: {
     target: ["chrome123", "edge123", "firefox121", "safari17.5"], // light-dark() in CSS

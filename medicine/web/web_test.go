@@ -28,7 +28,7 @@ func sources(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	list = append(list, configs...)
-	for _, dir := range []string{"src", "public"} {
+	for _, dir := range []string{"src", "public", "../../client/src"} {
 		err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() && !strings.HasPrefix(entry.Name(), ".") {
 				list = append(list, filepath.ToSlash(name))
