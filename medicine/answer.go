@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/pillboxgo/pillbox/session"
 )
@@ -16,20 +19,27 @@ func answer(w http.ResponseWriter, data any) {
 
 // A problem is what a request is refused with.
 type problem struct {
-	status  int
-	Code    string `json:"code"`    // for programs; never changes
-	Message string `json:"message"` // for people
+	status     int
+	retryAfter time.Duration // when to try again; zero: says nothing of it
+
+	Code    string `json:"code"`            // for programs; never changes
+	Message string `json:"message"`         // for people
+	Field   string `json:"field,omitempty"` // the input at fault, if it is one
 }
 
 func (p *problem) Error() string { return p.Code }
 
-// refuse writes {"error":{"code","message"}}. Errors that are no problem of the
+// refuse writes {"error":{"code","message","field"}}. Errors that are no problem of the
 // request's own come from the session.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
 	if !errors.As(err, &p) {
 		sessionFailed(w, r, err)
 		return
+	}
+	if p.retryAfter > 0 {
+		seconds := int(math.Ceil(p.retryAfter.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
 	writeJSON(w, p.status, map[string]any{"error": p})
 }
@@ -55,14 +65,14 @@ func sessionFailed(w http.ResponseWriter, _ *http.Request, err error) {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	refuse(w, r, &problem{http.StatusNotFound, "not_found", "There is nothing at this address."})
+	refuse(w, r, &problem{status: http.StatusNotFound, Code: "not_found", Message: "There is nothing at this address."})
 }
 
 // onlyMethods refuses every method but those that are routed elsewhere.
 func onlyMethods(allow string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		refuse(w, r, &problem{http.StatusMethodNotAllowed, "method_not_allowed", "This address does not know the method " + r.Method + ". It knows " + allow + "."})
+		refuse(w, r, &problem{status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This address does not know the method " + r.Method + ". It knows " + allow + "."})
 	}
 }
 

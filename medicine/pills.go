@@ -78,7 +78,7 @@ func clearPills(w http.ResponseWriter, r *http.Request) {
 func removePill(w http.ResponseWriter, r *http.Request) {
 	at, err := strconv.Atoi(r.PathValue("at"))
 	if err != nil || at < 0 {
-		refuse(w, r, &problem{http.StatusBadRequest, "invalid_index", "The index of a pill is a number from 0."})
+		refuse(w, r, &problem{status: http.StatusBadRequest, Code: "invalid_index", Message: "The index of a pill is a number from 0."})
 		return
 	}
 	name := r.URL.Query().Get("name")
@@ -99,7 +99,7 @@ func removePill(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		err = &problem{http.StatusNotFound, "no_such_pill", "This pill is not in your session any more."}
+		err = &problem{status: http.StatusNotFound, Code: "no_such_pill", Message: "This pill is not in your session any more."}
 	}
 	refuse(w, r, err)
 }
@@ -143,37 +143,37 @@ func readPill(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &problem{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("A pill has at most %d bytes.", maxBody)}
+		return nil, &problem{status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Message: fmt.Sprintf("A pill has at most %d bytes.", maxBody)}
 	case err != nil:
-		return nil, &problem{http.StatusBadRequest, "body_incomplete", "The body did not arrive whole."}
+		return nil, &problem{status: http.StatusBadRequest, Code: "body_incomplete", Message: "The body did not arrive whole."}
 	case len(body) == 0:
-		return nil, &problem{http.StatusBadRequest, "body_missing", `Send a pill as JSON, such as {"name":"Ibuprofen"}.`}
+		return nil, &problem{status: http.StatusBadRequest, Code: "body_missing", Message: `Send a pill as JSON, such as {"name":"Ibuprofen"}.`}
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, &problem{http.StatusUnsupportedMediaType, "encoded", "Send the pill without Content-Encoding."}
+		return nil, &problem{status: http.StatusUnsupportedMediaType, Code: "encoded", Message: "Send the pill without Content-Encoding."}
 	}
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, &problem{http.StatusUnsupportedMediaType, "not_json", "Send the pill with Content-Type: application/json, in UTF-8."}
+		return nil, &problem{status: http.StatusUnsupportedMediaType, Code: "not_json", Message: "Send the pill with Content-Type: application/json, in UTF-8."}
 	}
 	var pill bytes.Buffer
 	var members map[string]json.RawMessage
 	if !utf8.Valid(body) || json.Compact(&pill, body) != nil {
-		return nil, &problem{http.StatusBadRequest, "bad_json", "The body is not valid JSON in UTF-8."}
+		return nil, &problem{status: http.StatusBadRequest, Code: "bad_json", Message: "The body is not valid JSON in UTF-8."}
 	}
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return nil, &problem{http.StatusBadRequest, "not_an_object", `A pill is a JSON object, such as {"name":"Ibuprofen"}.`}
+		return nil, &problem{status: http.StatusBadRequest, Code: "not_an_object", Message: `A pill is a JSON object, such as {"name":"Ibuprofen"}.`}
 	}
 	if depth(pill.Bytes()) > maxDepth {
-		return nil, &problem{http.StatusBadRequest, "too_deep", fmt.Sprintf("A pill has at most %d levels of objects and lists.", maxDepth)}
+		return nil, &problem{status: http.StatusBadRequest, Code: "too_deep", Message: fmt.Sprintf("A pill has at most %d levels of objects and lists.", maxDepth)}
 	}
 	if raw, ok := members["name"]; ok {
 		var name any
 		if err := json.Unmarshal(raw, &name); err != nil {
-			return nil, &problem{http.StatusBadRequest, "bad_json", "The body is not valid JSON in UTF-8."}
+			return nil, &problem{status: http.StatusBadRequest, Code: "bad_json", Message: "The body is not valid JSON in UTF-8."}
 		}
 		text, ok := name.(string)
 		if n := utf8.RuneCountInString(text); !ok || strings.TrimSpace(text) == "" || n > maxName {
-			return nil, &problem{http.StatusBadRequest, "invalid_name", fmt.Sprintf("The name of a pill is a text of 1 to %d characters.", maxName)}
+			return nil, &problem{status: http.StatusBadRequest, Code: "invalid_name", Field: "name", Message: fmt.Sprintf("The name of a pill is a text of 1 to %d characters.", maxName)}
 		}
 	}
 	return pill.Bytes(), nil
