@@ -45,7 +45,7 @@ func FuzzAddPill(f *testing.F) {
 		cookie := w.Header().Get("Set-Cookie")
 		if w.Code >= 400 && w.Code < 500 {
 			var e struct {
-				Error struct{ Code, Message string }
+				Error struct{ Code, Message, Field string }
 			}
 			if err := strictJSON(w.Body.String(), &e); err != nil || e.Error.Code == "" || e.Error.Message == "" || cookie != "" {
 				t.Errorf("POST of %q as %q = %d %s, cookie %q; want an error in JSON and no cookie", body, contentType, w.Code, w.Body, cookie)

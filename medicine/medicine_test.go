@@ -138,7 +138,7 @@ func (r reply) want(t *testing.T, what string, status int, body string) {
 func (r reply) wantError(t *testing.T, what string, status int, code string) {
 	t.Helper()
 	var got struct {
-		Error struct{ Code, Message string }
+		Error struct{ Code, Message, Field string }
 	}
 	if err := strictJSON(r.body, &got); err != nil {
 		t.Errorf("%s = %d %s: not the JSON of an error: %v", what, r.status, head(r.body), err)
