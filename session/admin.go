@@ -21,6 +21,11 @@ type Info struct {
 	// SignedIn is when the user signed in, or zero for nobody.
 	SignedIn time.Time
 
+	// LastUsed is when a request used the session last, or up to
+	// Config.TouchEvery before that. It is earlier by more only where
+	// AbsoluteDeadline is nearer than the idle timeout.
+	LastUsed time.Time
+
 	// IdleDeadline is when the session ends if no request uses it.
 	IdleDeadline time.Time
 
@@ -38,6 +43,7 @@ func (m *Manager) info(key string, rec *record) Info {
 		User:         rec.meta.user,
 		Created:      rec.meta.created,
 		SignedIn:     rec.meta.signedIn,
+		LastUsed:     earlier(rec.deadline.Add(-m.window(rec.maxAge)), time.Now()),
 		IdleDeadline: earlier(rec.deadline, m.limit(rec.meta)),
 		Bytes:        len(rec.raw),
 	}
@@ -177,7 +183,7 @@ func (m *Manager) revoke(ctx context.Context, publicID string, allowed func(*rec
 	if err != nil {
 		return fmt.Errorf("pillbox: revoke session: %w", err)
 	}
-	m.emit(ctx, key, Event{Kind: EventDestroyed, User: rec.meta.user})
+	m.emit(ctx, key, Event{Kind: EventRevoked, User: rec.meta.user})
 	return nil
 }
 
@@ -213,8 +219,17 @@ func (m *Manager) RevokeUser(ctx context.Context, user string, except ...string)
 	if err != nil {
 		return n, fmt.Errorf("pillbox: revoke user: %w", err)
 	}
-	m.emit(ctx, "", Event{Kind: EventDestroyed, User: user})
+	m.emit(ctx, "", Event{Kind: EventRevoked, User: user, Spared: m.publicNames(spared)})
 	return n, nil
+}
+
+// publicNames returns the public ids of the sessions under keys.
+func (m *Manager) publicNames(keys []string) []string {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = m.publicIDs.encode(key)
+	}
+	return names
 }
 
 func (m *Manager) index() (UserIndex, error) {

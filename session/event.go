@@ -29,9 +29,14 @@ const (
 	// EventSignedIn: a user signed in, under a new id.
 	EventSignedIn
 
-	// EventDestroyed: the session was ended, by its visitor or by a call of
-	// the Manager.
+	// EventDestroyed: the session was ended in a request of its own: signed
+	// out of, for one.
 	EventDestroyed
+
+	// EventRevoked: the session was ended by a call of the Manager. Where a
+	// user's sessions were ended, Event.PublicID is empty, Event.User says
+	// whose, and Event.Spared has the public ids of those that go on.
+	EventRevoked
 
 	// EventExpired: a request carried a session whose absolute or idle limit
 	// has passed though the store still had it.
@@ -62,7 +67,7 @@ const (
 
 var eventNames = [...]string{
 	EventCreated: "created", EventChanged: "changed", EventRenewed: "renewed",
-	EventSignedIn: "signed in", EventDestroyed: "destroyed", EventExpired: "expired",
+	EventSignedIn: "signed in", EventDestroyed: "destroyed", EventRevoked: "revoked", EventExpired: "expired",
 	EventUnknown: "unknown", EventForged: "forged", EventAmbiguous: "ambiguous",
 	EventDamaged: "damaged", EventFailed: "failed",
 }
@@ -83,6 +88,7 @@ type Event struct {
 	Previous string    // the public id before, for EventRenewed and EventSignedIn
 	User     string    // who is signed in; empty for nobody
 	Keys     []string  // for EventChanged: the keys that changed
+	Spared   []string  // for EventRevoked of a user's sessions: the public ids that go on
 	Err      error     // for EventDamaged and EventFailed
 }
 
@@ -113,8 +119,11 @@ func (t *throttle) due(every time.Duration) bool {
 // watched reports whether anybody hears of a session's ordinary life; if not, an
 // event need not be put together.
 func (m *Manager) watched(ctx context.Context) bool {
-	return m.config.Observe != nil || m.logger().Enabled(ctx, slog.LevelDebug)
+	return m.heard() || m.logger().Enabled(ctx, slog.LevelDebug)
 }
+
+// heard reports whether any function is told of events.
+func (m *Manager) heard() bool { return m.config.Observe != nil || len(m.subscribed()) > 0 }
 
 func (m *Manager) logger() *slog.Logger {
 	if m.config.Logger != nil {
@@ -132,11 +141,11 @@ func (m *Manager) emit(ctx context.Context, key string, e Event) {
 	if e.Kind == EventFailed || e.Kind == EventDamaged {
 		level = m.level(e.Kind, e.Err)
 	}
-	if m.config.Observe == nil && !m.logger().Enabled(ctx, level) {
+	if !m.heard() && !m.logger().Enabled(ctx, level) {
 		return
 	}
 	e.PublicID = m.publicIDs.encode(key)
-	e.Keys = slices.Clone(e.Keys) // the observer may keep it
+	e.Keys, e.Spared = slices.Clone(e.Keys), slices.Clone(e.Spared) // who is told may keep them
 	attrs := make([]slog.Attr, 0, 4)
 	if e.PublicID != "" {
 		attrs = append(attrs, slog.String("session", e.PublicID))
@@ -153,5 +162,8 @@ func (m *Manager) emit(ctx context.Context, key string, e Event) {
 	m.logger().LogAttrs(ctx, level, "pillbox: session "+e.Kind.String(), attrs...)
 	if m.config.Observe != nil {
 		m.config.Observe(e)
+	}
+	for _, f := range m.subscribed() {
+		(*f)(e)
 	}
 }

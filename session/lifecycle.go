@@ -47,7 +47,7 @@ func (s *Session) Reload() error {
 	}
 	now := time.Now()
 	rec := new(record)
-	err := s.look(rec, st.key, now, s.m.slide(now))
+	err := s.look(rec, st.key, now, s.slide(now))
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.ended = true

@@ -40,7 +40,7 @@ func (s *Session) load() error {
 		return s.choose(ids)
 	case len(ids) == 1:
 		now := time.Now()
-		return s.find(ids[0], now, s.m.slide(now))
+		return s.find(ids[0], now, s.slide(now))
 	case looked > 0:
 		s.m.emit(s.ctx, "", Event{Kind: EventForged})
 	}
@@ -154,6 +154,10 @@ func (s *Session) choose(ids []string) error {
 func (s *Session) adopt(id, key string, rec *record, now time.Time) error {
 	st := s.st
 	st.id, st.key, st.rec, st.loadedAt = id, key, rec, now
+	if s.peek {
+		st.readOnly = !rec.meta.moved.IsZero()
+		return nil
+	}
 	window := s.m.window(rec.maxAge)
 	idle := now.Add(window)
 	if st.readOnly = !rec.meta.moved.IsZero(); st.readOnly {

@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +26,9 @@ type Manager struct {
 	cookies     map[bool][]byte // as new sessions have them stored, begun encrypted or not
 	plainCookie []byte          // that of nearly every session
 	plainStart  []byte          // and how its record begins
+
+	subscribing sync.Mutex // held while subscribers is replaced
+	subscribers atomic.Pointer[[]*func(Event)]
 
 	insecure throttle // of the log line about ErrInsecureRequest
 	damaged  once     // what EventDamaged was emitted for

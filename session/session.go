@@ -31,6 +31,7 @@ type Session struct {
 	began time.Duration       // when the request came, since clock
 	sent  bool                // headers have left: no cookie can be set any more
 	taken bool                // the connection is being taken over: no header leaves
+	peek  bool                // looking on: nothing is written that nobody asked for
 	over  bool                // the request is over
 
 	st *state // nil until the session is used
