@@ -16,6 +16,23 @@ type card struct {
 	AbsoluteDeadline *time.Time `json:"absoluteDeadline,omitempty"`
 	Store            string     `json:"store,omitempty"`
 	Bytes            int        `json:"bytes,omitempty"`
+	User             string     `json:"user,omitempty"`        // as it is shown
+	IdleTimeout      int64      `json:"idleTimeout,omitempty"` // milliseconds: the policy in force
+}
+
+// stay renews the idle timeout of a visitor who says so, even where a request
+// that came just before has saved the write.
+func (a *App) stay(w http.ResponseWriter, r *http.Request) {
+	s := session.From(r.Context())
+	err := s.Touch()
+	if err == nil {
+		err = s.Save()
+	}
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	a.session(w, r)
 }
 
 func (a *App) session(w http.ResponseWriter, r *http.Request) {
@@ -28,6 +45,11 @@ func (a *App) session(w http.ResponseWriter, r *http.Request) {
 		answer(w, card{})
 		return
 	}
+	u, _, err := a.account(r)
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
 	c := card{
 		Live:         true,
 		PublicID:     info.PublicID,
@@ -35,6 +57,8 @@ func (a *App) session(w http.ResponseWriter, r *http.Request) {
 		IdleDeadline: utc(info.IdleDeadline),
 		Store:        a.storeName,
 		Bytes:        info.Bytes,
+		User:         u.Name,
+		IdleTimeout:  a.sessions.Policy().IdleTimeout.Milliseconds(),
 	}
 	if !info.AbsoluteDeadline.IsZero() {
 		c.AbsoluteDeadline = utc(info.AbsoluteDeadline)

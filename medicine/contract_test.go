@@ -127,6 +127,7 @@ func TestSessionCard(t *testing.T) {
 			AbsoluteDeadline time.Time
 			Store            string
 			Bytes            int
+			IdleTimeout      int64
 		}
 	}
 	s := serve(t)
@@ -151,6 +152,9 @@ func TestSessionCard(t *testing.T) {
 	}
 	if left := got.AbsoluteDeadline.Sub(got.Created); left != 24*time.Hour {
 		t.Errorf("GET /session: %v from creation to the absolute deadline; want 24 hours", left)
+	}
+	if got.IdleTimeout != 30*60*1000 {
+		t.Errorf("GET /session: idleTimeout = %d; want 30 minutes in milliseconds", got.IdleTimeout)
 	}
 	id := strings.TrimPrefix(v.cookie, cookieName+"=s%3A")
 	id, _, _ = strings.Cut(id, ".")
@@ -204,7 +208,9 @@ func TestWrongMethodNamesThoseThatWork(t *testing.T) {
 		"/employees": "GET, HEAD",
 		"/pills":     "GET, HEAD, POST, DELETE",
 		"/pills/0":   "DELETE",
-		"/session":   "GET, HEAD",
+		"/session":   "GET, HEAD, POST",
+		"/me":        "GET, HEAD",
+		"/logout":    "POST",
 		"/pharmacy":  "GET, HEAD",
 	} {
 		r := v.do("PUT", path, `{"name":"Ibuprofen"}`, "Content-Type", "application/json")

@@ -7,15 +7,24 @@
 //	DELETE /pills             removes all
 //	DELETE /pills/{at}?name=  removes one
 //	GET    /session           what the server knows of this session
+//	POST   /session           the same, and its idle timeout begins anew
+//	POST   /register          makes the account {"username","password"} and signs in
+//	POST   /login             signs in
+//	POST   /logout            signs out
+//	GET    /me                {"data":{"username","signedInAt"}}
 //
 // Everything else is a page. Errors are {"error":{"code","message"}}.
 package medicine
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/pillboxgo/pillbox/crossorigin"
+	"github.com/pillboxgo/pillbox/medicine/password"
+	"github.com/pillboxgo/pillbox/medicine/users"
 	"github.com/pillboxgo/pillbox/medicine/web"
 	"github.com/pillboxgo/pillbox/session"
 )
@@ -25,12 +34,21 @@ type Config struct {
 	_ [0]func() // keyed literals only
 
 	// Session configures the sessions. Its ErrorHandler is replaced, so that
-	// errors are JSON.
+	// errors are JSON; a MaxPerUser of zero means 20 where the store can count.
 	Session session.Config
 
 	// Origins are the origins, beside the application's own, whose pages may
 	// use the visitor's session: that of a client in development, for one.
 	Origins []string
+
+	// Users is where the accounts are. Nil keeps them in the memory of this
+	// process, for as long as the App lives.
+	Users users.Table
+
+	// Passwords computes the hashes of their passwords. Nil means one of the
+	// App's own; several Apps in one process should share one, since it bounds
+	// the memory that hashes take.
+	Passwords *password.Hasher
 
 	// StoreName is what the pages call the store: "sqlite", for one.
 	StoreName string
@@ -42,18 +60,39 @@ type App struct {
 	guard     *crossorigin.Guard
 	storeName string
 	mux       *http.ServeMux
+
+	users     users.Table
+	passwords *password.Hasher
+	throttles throttles
+	proxies   []netip.Prefix
+	log       *slog.Logger
 }
 
 // New returns the application, or an error that names every field of the
 // configuration that is wrong.
 func New(config Config) (*App, error) {
 	config.Session.ErrorHandler = sessionFailed
+	// A store that does not know whose a session is cannot count a user's.
+	if _, ok := config.Session.Store.(session.UserIndex); ok && config.Session.MaxPerUser == 0 {
+		config.Session.MaxPerUser = maxSessions
+	}
 	sessions, err := session.New(config.Session)
 	guard, guardErr := crossorigin.New(crossorigin.Config{Origins: config.Origins})
 	if err := errors.Join(err, guardErr); err != nil {
 		return nil, err
 	}
 	a := &App{sessions: sessions, guard: guard, storeName: config.StoreName, mux: http.NewServeMux()}
+	a.users, a.passwords, a.log = config.Users, config.Passwords, config.Session.Logger
+	if a.users == nil {
+		a.users = new(users.Memory)
+	}
+	if a.passwords == nil {
+		a.passwords = password.New()
+	}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	a.throttles, a.proxies = newThrottles(), parseProxies(config.Session.TrustedProxies)
 	a.routes()
 	return a, nil
 }
@@ -65,11 +104,12 @@ func (a *App) routes() {
 	a.mux.HandleFunc("DELETE /pills", clearPills)
 	a.mux.HandleFunc("DELETE /pills/{at}", removePill)
 	a.mux.HandleFunc("GET /session", a.session)
+	a.mux.HandleFunc("POST /session", a.stay)
 
 	a.mux.HandleFunc("/employees", onlyMethods("GET, HEAD"))
 	a.mux.HandleFunc("/pills", onlyMethods("GET, HEAD, POST, DELETE"))
 	a.mux.HandleFunc("/pills/{at}", onlyMethods("DELETE"))
-	a.mux.HandleFunc("/session", onlyMethods("GET, HEAD"))
+	a.mux.HandleFunc("/session", onlyMethods("GET, HEAD, POST"))
 	a.accountRoutes()
 	a.deviceRoutes()
 	a.formRoutes()

@@ -1,0 +1,139 @@
+// Package throttle counts what went wrong, by who did it, and says when one has
+// to wait.
+package throttle
+
+import (
+	"container/list"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A Limit is how many failures are let through.
+type Limit struct {
+	// Burst is how many may come at once. It is at least 1.
+	Burst int
+
+	// Every is how long it takes until one more is let through after those.
+	// It is above zero.
+	Every time.Duration
+
+	// Keys bounds how many keys are remembered, those used last. It is at
+	// least 1. A key that is forgotten has its whole burst again, so that the
+	// bound should cost more failures than the burst of a key is worth.
+	Keys int
+}
+
+// A Table has a token bucket for each key. Make one with [New]. Its methods may
+// be called concurrently.
+type Table struct {
+	limit Limit
+
+	mu      sync.Mutex
+	buckets map[string]*list.Element // of *bucket
+	order   list.List                // the key used last at the front
+}
+
+type bucket struct {
+	key      string
+	tokens   *rate.Limiter
+	underWay int
+}
+
+// New returns a table without keys.
+func New(limit Limit) *Table {
+	return &Table{limit: limit, buckets: make(map[string]*list.Element)}
+}
+
+// Len returns how many keys are remembered.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.buckets)
+}
+
+// get returns the bucket of a key, and makes it if there is none.
+func (t *Table) get(key string) *bucket {
+	if e, ok := t.buckets[key]; ok {
+		t.order.MoveToFront(e)
+		return e.Value.(*bucket)
+	}
+	for len(t.buckets) >= max(1, t.limit.Keys) {
+		oldest := t.order.Back()
+		delete(t.buckets, oldest.Value.(*bucket).key)
+		t.order.Remove(oldest)
+	}
+	b := &bucket{key: key, tokens: rate.NewLimiter(rate.Every(t.limit.Every), t.limit.Burst)}
+	t.buckets[key] = t.order.PushFront(b)
+	return b
+}
+
+// An Attempt is something that may fail, and that counts as a failure until it
+// is known how it went: or else as many could be made at once as one likes.
+type Attempt struct{ counted []counted }
+
+type counted struct {
+	table  *Table
+	bucket *bucket
+}
+
+// A Count is a key of a table.
+type Count struct {
+	Table *Table
+	Key   string
+}
+
+// Begin begins an attempt that counts for these keys. If one of them has no
+// failure left, ok is false, nothing counts, and wait is how long to wait. The
+// caller ends the attempt with exactly one of [Attempt.Failed] and
+// [Attempt.Dropped].
+func Begin(counts ...Count) (a *Attempt, wait time.Duration, ok bool) {
+	a = new(Attempt)
+	for _, c := range counts {
+		b, left := c.Table.begin(c.Key)
+		wait = max(wait, left)
+		if b != nil {
+			a.counted = append(a.counted, counted{c.Table, b})
+		}
+	}
+	if len(a.counted) < len(counts) {
+		a.Dropped()
+		return nil, wait, false
+	}
+	return a, 0, true
+}
+
+// begin counts an attempt as under way, or returns how long to wait.
+func (t *Table) begin(key string) (*bucket, time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.get(key)
+	missing := 1 + float64(b.underWay) - b.tokens.TokensAt(time.Now())
+	if missing > 0 {
+		wait := time.Duration(math.Ceil(missing * float64(t.limit.Every)))
+		return nil, max(wait, time.Millisecond)
+	}
+	b.underWay++
+	return b, 0
+}
+
+// Failed ends an attempt that counts.
+func (a *Attempt) Failed() { a.end(true) }
+
+// Dropped ends an attempt that does not count: it went well, or nobody knows how
+// it would have gone.
+func (a *Attempt) Dropped() { a.end(false) }
+
+func (a *Attempt) end(failed bool) {
+	for _, c := range a.counted {
+		c.table.mu.Lock()
+		c.bucket.underWay--
+		if failed {
+			c.bucket.tokens.AllowN(time.Now(), 1)
+		}
+		c.table.mu.Unlock()
+	}
+	a.counted = nil
+}

@@ -1,0 +1,75 @@
+package medicine
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/pillboxgo/pillbox/medicine/throttle"
+)
+
+// throttles bound how many passwords may be guessed, and accounts made.
+//
+// Locking an account after some failures would let anybody lock anybody out. So
+// what is narrow is the bucket of an account and an address together: it slows a
+// guesser and leaves the owner, who is elsewhere, alone. The bucket of an account
+// is wide; it is for guesses from many addresses, and whoever empties it keeps
+// out nobody who signs in from an address that the account was used from before.
+// The right password counts in none of them.
+//
+// A key that is forgotten has its burst again. To have one forgotten takes as
+// many failures under other keys as a table remembers, each of which costs a
+// hash: minutes of all processors, in which the buckets fill by themselves.
+//
+// They are kept by each process for itself, so that n processes let n times as
+// much through.
+type throttles struct {
+	pair     *throttle.Table // an account and an address
+	account  *throttle.Table
+	address  *throttle.Table
+	register *throttle.Table // an address; every registration counts
+	known    *throttle.Known // an account and an address that the right password came from
+}
+
+const throttleKeys = 20_000 // of at most a few hundred bytes, in each table
+
+func newThrottles() throttles {
+	return throttles{
+		pair:     throttle.New(throttle.Limit{Burst: 5, Every: 30 * time.Second, Keys: throttleKeys}),
+		account:  throttle.New(throttle.Limit{Burst: 100, Every: 30 * time.Second, Keys: throttleKeys}),
+		address:  throttle.New(throttle.Limit{Burst: 30, Every: 10 * time.Second, Keys: throttleKeys}),
+		register: throttle.New(throttle.Limit{Burst: 20, Every: time.Minute, Keys: throttleKeys}),
+		known:    throttle.NewKnown(throttleKeys, 30*24*time.Hour),
+	}
+}
+
+// pairKey names an account, by its folded name, and an address.
+func pairKey(folded, address string) string { return address + " " + folded }
+
+// beginSignIn begins an attempt to sign in, of which it is not known yet whether
+// there is such an account. An empty folded name is no account for certain.
+func (t *throttles) beginSignIn(folded, address string) (*throttle.Attempt, error) {
+	counts := []throttle.Count{{Table: t.address, Key: address}}
+	if folded != "" {
+		pair := pairKey(folded, address)
+		counts = append(counts, throttle.Count{Table: t.pair, Key: pair})
+		if !t.known.Has(pair) {
+			counts = append(counts, throttle.Count{Table: t.account, Key: folded})
+		}
+	}
+	return begin("sign in", counts...)
+}
+
+func (t *throttles) beginRegistration(address string) (*throttle.Attempt, error) {
+	return begin("register", throttle.Count{Table: t.register, Key: address})
+}
+
+func begin(what string, counts ...throttle.Count) (*throttle.Attempt, error) {
+	attempt, wait, ok := throttle.Begin(counts...)
+	if !ok {
+		return nil, &problem{
+			status: http.StatusTooManyRequests, retryAfter: wait, Code: "too_many_attempts",
+			Message: "There were too many attempts to " + what + ". Wait a little and try again.",
+		}
+	}
+	return attempt, nil
+}
