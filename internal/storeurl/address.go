@@ -109,9 +109,10 @@ func (a *address) wrong(name, format string, args ...any) {
 	a.errs = append(a.errs, fmt.Errorf("store %s: the option %s %s", a.scheme, name, fmt.Sprintf(format, args...)))
 }
 
-// flag returns an option that is true or false; false if it is not there.
-func (a *address) flag(name string) bool {
-	switch text := a.text(name, "false"); text {
+// flag returns an option that is true or false; absent says what it is if it is
+// not there.
+func (a *address) flag(name string, absent bool) bool {
+	switch text := a.text(name, strconv.FormatBool(absent)); text {
 	case "true":
 		return true
 	case "false":

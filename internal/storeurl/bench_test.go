@@ -34,6 +34,10 @@ func BenchmarkRequest(b *testing.B) {
 			if url == "" {
 				url = remote(b, servers.Kind(store.name))
 			}
+			switch servers.Kind(store.name) {
+			case servers.Redis7, servers.RedisCluster, servers.RedisSentinel, servers.Postgres:
+				url += "&watch=false" // as the stores' own options have it
+			}
 			opened, err := storeurl.Open(b.Context(), url, slog.New(slog.DiscardHandler))
 			if err != nil {
 				b.Fatal(err)

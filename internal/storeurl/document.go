@@ -35,11 +35,11 @@ func openMongo(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 	}
 	opts := mongostore.Options{
 		Collection: a.text("collection", ""),
-		Object:     a.flag("object"),
+		Object:     a.flag("object", false),
 		PruneEvery: a.duration("prune"),
 		Logger:     logger,
 	}
-	migrate := a.flag("migrate")
+	migrate := a.flag("migrate", false)
 	if err := a.wrongs(); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func openDynamo(ctx context.Context, text string, logger *slog.Logger) (*Opened,
 	if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		a.wrong("endpoint", "is no URL: want one such as http://localhost:8000")
 	}
-	migrate := a.flag("migrate")
+	migrate := a.flag("migrate", false)
 	if err := a.wrongsOrUnknown(); err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 			TLSConfig:               client.TLSConfig,
 			TopologyRefreshInterval: refresh,
 		}
-		if a.flag("sentinel_auth") {
+		if a.flag("sentinel_auth", false) {
 			client.Sentinel.Username, client.Sentinel.Password = a.user, a.password
 		}
 	}
@@ -86,7 +86,7 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 	}
 	opts := redisstore.Options{
 		Prefix:       a.text("prefix", ""),
-		Watch:        a.flag("watch"),
+		Watch:        a.flag("watch", true),
 		PruneEvery:   a.duration("prune"),
 		WaitReplicas: a.number("replicas"),
 		WaitTimeout:  a.duration("replicas_timeout"),

@@ -36,11 +36,11 @@ func openPostgres(ctx context.Context, text string, logger *slog.Logger) (*Opene
 	opts := pgstore.Options{
 		Table:      a.text("table", ""),
 		Schema:     a.text("schema", ""),
-		Watch:      a.flag("watch"),
+		Watch:      a.flag("watch", true),
 		PruneEvery: a.duration("prune"),
 		Logger:     logger,
 	}
-	migrate := a.flag("migrate")
+	migrate := a.flag("migrate", false)
 	if err := a.wrongs(); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func openMySQL(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 		PruneEvery: a.duration("prune"),
 		Logger:     logger,
 	}
-	migrate := a.flag("migrate")
+	migrate := a.flag("migrate", false)
 	if err := a.wrongs(); err != nil {
 		return nil, err
 	}

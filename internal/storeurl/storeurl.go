@@ -104,13 +104,17 @@ func openMemory(_ context.Context, text string, logger *slog.Logger) (*Opened, e
 func openSQLite(ctx context.Context, text string, logger *slog.Logger) (*Opened, error) {
 	path := strings.TrimPrefix(text, "sqlite:")
 	if path == "" {
-		return nil, fmt.Errorf("store sqlite: names no file: want sqlite:PATH, such as sqlite:medicine.db")
+		return nil, errNoFile()
 	}
 	store, err := sqlitestore.Open(ctx, path, sqlitestore.Options{Logger: logger})
 	if err != nil {
 		return nil, err
 	}
 	return &Opened{Store: store, Name: "sqlite", Dir: filepath.Dir(path), close: store.Close}, nil
+}
+
+func errNoFile() error {
+	return errors.New("store sqlite: names no file: want sqlite:PATH, such as sqlite:medicine.db")
 }
 
 // A remote store is on a server.
