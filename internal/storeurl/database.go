@@ -3,9 +3,9 @@ package storeurl
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pillboxgo/pillbox/store/sqlitestore"
@@ -104,32 +105,59 @@ func sqliteDatabase(ctx context.Context, text string, logger *slog.Logger) (*Dat
 	return &Database{DB: store.DB(), Kind: "sqlite", Dir: filepath.Dir(path), close: store.Close}, nil
 }
 
-func postgresDatabase(ctx context.Context, text string, logger *slog.Logger) (*Database, error) {
-	a, opts, _, config, err := postgresOptions(text, logger)
+// leave takes out of an address the options that are the store's.
+func (a *address) leave(names ...string) {
+	for _, name := range names {
+		a.text(name, "")
+	}
+}
+
+func postgresDatabase(ctx context.Context, text string, _ *slog.Logger) (*Database, error) {
+	a, err := parseAddress(text, postgresForm)
 	if err != nil {
 		return nil, err
 	}
-	if opts.Schema != "" {
-		config.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{opts.Schema}.Sanitize()
+	schema := a.text("schema", "")
+	a.leave("table", "watch", "prune", "migrate")
+	if err := a.wrongs(); err != nil {
+		return nil, err
+	}
+	base, _, _ := strings.Cut(text, "?")
+	config, err := pgxpool.ParseConfig(base + "?" + a.rest().Encode()) // the pool has options, too
+	if err != nil {
+		return nil, a.refused(err)
+	}
+	if schema != "" {
+		config.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
 	}
 	return reachable(ctx, a, stdlib.OpenDB(*config.ConnConfig), "postgres")
 }
 
-func mysqlDatabase(ctx context.Context, text string, logger *slog.Logger) (*Database, error) {
-	a, _, _, config, err := mysqlOptions(text, logger)
+func mysqlDatabase(ctx context.Context, text string, _ *slog.Logger) (*Database, error) {
+	a, err := parseAddress(text, mysqlForm)
 	if err != nil {
 		return nil, err
 	}
+	a.single()
+	a.leave("table", "column_id", "column_expires", "column_data", "max_conns", "prune", "migrate")
+	if err := a.wrongs(); err != nil {
+		return nil, err
+	}
+	if a.path == "" {
+		return nil, fmt.Errorf("store %s: names no database: want %s", a.scheme, mysqlForm)
+	}
+	// User and password are set afterwards, so that no error can quote them.
+	config, err := mysql.ParseDSN("tcp(" + a.addrs("3306")[0] + ")/" + url.PathEscape(a.path) + "?" + a.rest().Encode())
+	if err != nil {
+		return nil, a.refused(err)
+	}
+	config.User, config.Passwd = a.user, a.password
 	config.Logger = &mysql.NopLogger{} // what matters is in the errors of the calls, too
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, a.refused(err)
 	}
-	db, err := reachable(ctx, a, sql.OpenDB(connector), "mysql")
-	if err := unknownOptions(a, config, err); err != nil {
-		return nil, err
-	}
-	return db, err
+	return reachable(ctx, a, sql.OpenDB(connector), "mysql")
 }
 
 // reachable returns a database that answers, or closes it.
@@ -140,10 +168,8 @@ func reachable(ctx context.Context, a *address, db *sql.DB, kind string) (*Datab
 	// So that a name that has come to mean another server is asked for again.
 	db.SetConnMaxLifetime(30 * time.Minute)
 	if err := db.PingContext(ctx); err != nil {
-		if _, ok := errors.AsType[*mysql.MySQLError](err); !ok {
-			err = a.refused(err)
-		}
-		return nil, errors.Join(err, db.Close())
+		_ = db.Close() // what went wrong before says more
+		return nil, a.refused(err)
 	}
 	return &Database{DB: db, Kind: kind, close: db.Close}, nil
 }
