@@ -56,11 +56,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return fmt.Errorf("%w (the store is chosen by -store or SESSION_STORE)", err)
 	}
+	accounts, closeUsers, err := openUsers(ctx, opts.users, logger)
 	defer func() {
-		if err := store.Close(); err != nil {
+		// What the sessions name is there for as long as they are.
+		if err := errors.Join(store.Close(), closeUsers()); err != nil {
 			logger.Error("closing the store", "error", err)
 		}
 	}()
+	if err != nil {
+		return fmt.Errorf("%w (where accounts are kept is chosen by -users or USERS_STORE)", err)
+	}
 	secrets, err := opts.secrets(store.Dir)
 	if err != nil {
 		return err
@@ -75,6 +80,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 			TrustedProxies:  opts.proxies,
 			Logger:          logger,
 		},
+		Users:     accounts,
 		Origins:   opts.origins,
 		StoreName: store.Name,
 	})

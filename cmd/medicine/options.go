@@ -19,6 +19,7 @@ import (
 type options struct {
 	addr       string
 	store      string
+	users      string
 	origins    []string
 	proxies    []string
 	cookieName string
@@ -50,10 +51,13 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	flags.StringVar(&o.addr, "addr", defaultAddr, "`address` to listen on; PORT=8080 means :8080")
 	flags.StringVar(&o.store, "store", env("SESSION_STORE", "sqlite:medicine.db"),
 		"`URL` of where sessions are kept (SESSION_STORE):\n"+strings.Join(storeurl.Forms(), "\n"))
+	flags.StringVar(&o.users, "users", "",
+		"`URL` of where accounts are kept (USERS_STORE): memory:, or one of\n"+strings.Join(storeurl.DatabaseForms(), "\n")+
+			"\n(default: the database of -store, in memory beside memory:, and\nsqlite:medicine.db beside a store that is no SQL database)")
 	flags.StringVar(&origins, "origins", env("CORS_ORIGINS", "http://localhost:5173"),
 		"comma-separated `origins` whose pages may use the session, beside the application's own; none for no other (CORS_ORIGINS)")
 	flags.StringVar(&proxies, "trusted-proxies", getenv("TRUSTED_PROXIES"),
-		"comma-separated addresses or networks of `proxies` whose X-Forwarded-Proto is believed (TRUSTED_PROXIES)")
+		"comma-separated addresses or networks of `proxies` whose X-Forwarded-Proto and\nX-Forwarded-For are believed (TRUSTED_PROXIES)")
 	flags.StringVar(&o.cookieName, "cookie-name", "", "`name` of the session cookie; connect.sid for sharing with Express (default __Host-session)")
 	flags.BoolVar(&o.insecure, "insecure-cookie", false,
 		"send the cookie without Secure, for plain HTTP from other machines: whoever listens can take over sessions")
@@ -78,7 +82,21 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 		o.origins = list(origins)
 	}
 	o.proxies = list(proxies)
+	if o.users == "" { // not the flag's default, which -help prints: it may have a password
+		o.users = env("USERS_STORE", defaultUsers(o.store))
+	}
 	return o, nil
+}
+
+const memory = "memory:"
+
+// defaultUsers returns where accounts are kept if only the store is named: as
+// lasting as the sessions, and in as few places as will do.
+func defaultUsers(store string) string {
+	if store == memory || storeurl.IsDatabase(store) {
+		return store
+	}
+	return "sqlite:medicine.db"
 }
 
 // duration returns what sets d by a flag.
