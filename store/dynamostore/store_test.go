@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,17 +23,6 @@ import (
 	"github.com/pillboxgo/pillbox/session/storetest"
 	"github.com/pillboxgo/pillbox/store/dynamostore"
 )
-
-func TestMain(m *testing.M) {
-	args := strings.Split(os.Getenv(childVar), "\n")
-	if args[0] == "" {
-		os.Exit(servers.Main(m, servers.DynamoDB))
-	}
-	if err := runChild(args[0], args[1], args[2], args[3:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
 
 // kinds are the servers that most tests run against.
 var kinds = []servers.Kind{servers.DynamoDB, servers.DynamoDBMoto}

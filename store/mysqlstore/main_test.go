@@ -5,13 +5,12 @@ import (
 	"os"
 	"testing"
 
+	"github.com/pillboxgo/pillbox/internal/processes"
 	"github.com/pillboxgo/pillbox/internal/servers"
 )
 
 func TestMain(m *testing.M) {
-	if run, args := role(); run != nil {
-		os.Exit(runChild(run, args))
-	}
+	processes.Run(openShared, nil)
 	// The suite waits for records to die, which takes whole seconds here.
 	flag.Parse()
 	chosen := false

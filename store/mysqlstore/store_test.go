@@ -195,3 +195,5 @@ func TestContractWithOnesOwnPool(t *testing.T) {
 		}
 	})
 }
+
+func second[T any](_ T, err error) error { return err }

@@ -1,92 +1,68 @@
 package redisstore_test
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"strconv"
-	"strings"
+	"context"
+	"encoding/json"
+	"os"
 	"testing"
-	"time"
 
+	"github.com/redis/rueidis"
+
+	"github.com/pillboxgo/pillbox/internal/processes"
 	"github.com/pillboxgo/pillbox/internal/servers"
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/redisstore"
 )
 
-// Four processes append to one record 1,000 times between them.
+func TestMain(m *testing.M) {
+	processes.Run(openShared, nil)
+	os.Exit(servers.Main(m, servers.Redis7, servers.RedisCluster))
+}
+
+// openShared opens a store as another process does: where is the server as JSON,
+// and the prefix.
+func openShared(_ context.Context, where []string) (session.Store, func() error, error) {
+	var server servers.Server
+	if err := json.Unmarshal([]byte(where[0]), &server); err != nil {
+		return nil, nil, err
+	}
+	client, err := rueidis.NewClient(direct(&server))
+	if err != nil {
+		return nil, nil, err
+	}
+	s := redisstore.New(client, redisstore.Options{Prefix: where[1]})
+	return s, func() error {
+		defer client.Close()
+		return s.Close()
+	}, nil
+}
+
+// where is how another process finds the sessions with a prefix.
+func where(t *testing.T, s *servers.Server, prefix string) []string {
+	t.Helper()
+	text, err := json.Marshal(servers.Server{Kind: s.Kind, Addrs: s.Addrs, URL: s.URL, MasterName: s.MasterName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{string(text), prefix}
+}
+
 func TestProcessesShareARecord(t *testing.T) {
-	const processes, each = 4, 250
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			server, prefix := servers.Shared(t, kind), newPrefix()
-			var all []*child
-			for i := range processes {
-				all = append(all, start(t, errand{"append", public(server), prefix, []string{strconv.Itoa(i), strconv.Itoa(each)}}))
-			}
-			for i, c := range all {
-				if err := c.Wait(); err != nil {
-					t.Errorf("process %d: %v", i, err)
-				}
-			}
-			rec, err := open(t, server, redisstore.Options{Prefix: prefix}).Load(t.Context(), "list", session.Slide{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			kept := map[string]int{}
-			for line := range strings.Lines(string(rec.Data)) {
-				kept[line]++
-			}
-			for i := range processes {
-				lost := 0
-				for n := range each {
-					if kept[fmt.Sprintf("%d/%d\n", i, n)] != 1 {
-						lost++
-					}
-				}
-				if lost > 0 {
-					t.Errorf("of the %d appends of process %d, %d are not there exactly once", each, i, lost)
-				}
-			}
+			processes.KeepEveryAppend(t, open(t, server, redisstore.Options{Prefix: prefix}), where(t, server, prefix)...)
 		})
 	}
 }
 
 func TestEndedIsFinalAcrossProcesses(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, s *redisstore.Store) error{
-		"Delete": func(t *testing.T, s *redisstore.Store) error { return s.Delete(t.Context(), "ended", nil) },
-		"RevokeUser": func(t *testing.T, s *redisstore.Store) error {
-			return second(s.RevokeUser(t.Context(), "alice", time.Now()))
-		},
-		"Clear": func(t *testing.T, s *redisstore.Store) error { return s.Clear(t.Context()) },
-	} {
-		for _, kind := range []servers.Kind{servers.Redis7, servers.Valkey, servers.RedisCluster} {
-			t.Run(name+"/"+string(kind), func(t *testing.T) {
+	for _, kind := range []servers.Kind{servers.Redis7, servers.Valkey, servers.RedisCluster} {
+		t.Run(string(kind), func(t *testing.T) {
+			processes.EndedIsFinal(t, func(t *testing.T) (session.Store, []string) {
 				server, prefix := servers.Shared(t, kind), newPrefix()
-				s := open(t, server, redisstore.Options{Prefix: prefix})
-				if err := s.Create(t.Context(), "ended", owned("a", "alice")); err != nil {
-					t.Fatal(err)
-				}
-				c := start(t, errand{"revive", public(server), prefix, nil})
-				if _, err := c.stdout.ReadString('\n'); err != nil {
-					t.Fatal(err)
-				}
-				if err := end(t, s); err != nil {
-					t.Fatal(err)
-				}
-				io.WriteString(c.stdin, "ended\n")
-				if err := c.Wait(); err != nil {
-					t.Errorf("the other process: %v", err)
-				}
-				if rec, err := s.Load(t.Context(), "ended", session.Slide{}); !errors.Is(err, session.ErrNotFound) {
-					t.Errorf("Load = %q, %v; want %v", rec.Data, err, session.ErrNotFound)
-				}
+				return open(t, server, redisstore.Options{Prefix: prefix}), where(t, server, prefix)
 			})
-		}
+		})
 	}
-}
-
-// public is what another process has to know of a server.
-func public(s *servers.Server) servers.Server {
-	return servers.Server{Kind: s.Kind, Addrs: s.Addrs, URL: s.URL, MasterName: s.MasterName}
 }

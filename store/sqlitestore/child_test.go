@@ -1,119 +1,39 @@
 package sqlitestore_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/pillboxgo/pillbox/internal/processes"
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
-// The test binary is also the program of the other processes: run with
-// childVar set, it does what that says instead of testing.
-const childVar = "SQLITESTORE_TEST_CHILD"
-
-var children = map[string]func(s *sqlitestore.Store, args []string) error{
-	"append": appendChild,
-	"record": recordChild,
-	"revive": reviveChild,
-	"greedy": greedyChild,
-}
-
 func TestMain(m *testing.M) {
-	args := strings.Split(os.Getenv(childVar), "\n")
-	if args[0] == "" {
-		os.Exit(m.Run())
-	}
-	if err := runChild(args[0], args[1], args[2:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	processes.Run(openShared, roles)
+	os.Exit(m.Run())
 }
 
-func runChild(role, path string, args []string) error {
-	s, err := sqlitestore.Open(context.Background(), path, sqlitestore.Options{})
+var roles = map[string]processes.Role{"record": recordWrites, "greedy": greedy}
+
+// openShared opens a store as another process does: where is the file, which may
+// not be there yet.
+func openShared(ctx context.Context, where []string) (session.Store, func() error, error) {
+	s, err := sqlitestore.Open(ctx, where[0], sqlitestore.Options{})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if err := children[role](s, args); err != nil {
-		return err
-	}
-	return s.Close()
+	return s, s.Close, nil
 }
 
-// A child is another process with a store on the same file.
-type child struct {
-	*exec.Cmd
-	stdin  io.WriteCloser
-	stdout *bufio.Reader
-}
-
-func start(t *testing.T, role, path string, args ...string) *child {
-	t.Helper()
-	c := &child{Cmd: exec.Command(os.Args[0])}
-	c.Env = append(os.Environ(), childVar+"="+strings.Join(append([]string{role, path}, args...), "\n"))
-	c.Stderr = os.Stderr
-	stdout, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.stdin, err = c.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	c.stdout = bufio.NewReader(stdout)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Process.Kill()
-		c.Wait()
-	})
-	return c
-}
-
-// appendChild appends args[0]/1 … args[0]/n, n being args[1], to one record.
-func appendChild(s *sqlitestore.Store, args []string) error {
-	n, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	in := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	err = s.Create(ctx, "list", session.Record{Data: []byte("start\n"), Deadline: in})
-	if err != nil && !errors.Is(err, session.ErrExists) {
-		return err
-	}
-	for i := range n {
-		for {
-			rec, err := s.Load(ctx, "list", session.Slide{})
-			if err != nil {
-				return err
-			}
-			data := fmt.Appendf(nil, "%s%s/%d\n", rec.Data, args[0], i)
-			if err = s.Update(ctx, "list", rec.Data, data, in); err == nil {
-				break
-			} else if !errors.Is(err, session.ErrConflict) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// recordChild writes for as long as it lives, with several goroutines, and
+// recordWrites writes for as long as it lives, with several goroutines, and
 // prints each write once it is acknowledged: "+id n" after data n was stored
 // under id, "-id" after it was deleted.
-func recordChild(s *sqlitestore.Store, args []string) error {
-	ctx := context.Background()
+func recordWrites(ctx context.Context, s session.Store, args []string) error {
 	in := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	failed := make(chan error)
 	for worker := range 4 {
@@ -145,46 +65,9 @@ func recordChild(s *sqlitestore.Store, args []string) error {
 	return <-failed
 }
 
-// reviveChild does everything but Create to the record "ended", until the
-// parent writes a line that says that it is, and then a thousand times more.
-func reviveChild(s *sqlitestore.Store, _ []string) error {
-	ended := make(chan struct{})
-	go func() {
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		close(ended)
-	}()
-	ctx := context.Background()
-	later := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	fmt.Println("ready")
-	for left := 1000; left > 0; {
-		over := false
-		select {
-		case <-ended:
-			over = true
-			left--
-		default:
-		}
-		later = later.Add(time.Millisecond)
-		for name, err := range map[string]error{
-			"Load":         second(s.Load(ctx, "ended", session.Slide{To: later})),
-			"Touch":        s.Touch(ctx, "ended", later.Add(time.Millisecond)),
-			"Update":       s.Update(ctx, "ended", []byte("a"), []byte("a"), later),
-			"Delete(data)": s.Delete(ctx, "ended", []byte("b")),
-		} {
-			if over && !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("%s of an ended record = %v; want %v", name, err, session.ErrNotFound)
-			}
-		}
-	}
-	return nil
-}
-
-func second[T any](_ T, err error) error { return err }
-
-// greedyChild updates records of its own with eight goroutines, without a
+// greedy updates records of its own with eight goroutines, without a
 // pause, for as long as it lives.
-func greedyChild(s *sqlitestore.Store, args []string) error {
-	ctx := context.Background()
+func greedy(ctx context.Context, s session.Store, args []string) error {
 	in := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	failed := make(chan error)
 	for worker := range 8 {
@@ -200,3 +83,5 @@ func greedyChild(s *sqlitestore.Store, args []string) error {
 	fmt.Println("ready")
 	return <-failed
 }
+
+func second[T any](_ T, err error) error { return err }

@@ -18,26 +18,26 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/pillboxgo/pillbox/internal/need"
+	"github.com/pillboxgo/pillbox/internal/processes"
 	"github.com/pillboxgo/pillbox/session"
-	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
 func init() {
-	children["limit"] = limitChild
-	children["open"] = func(*sqlitestore.Store, []string) error { return nil }
+	roles["limit"] = limitWrites
+	roles["open"] = func(context.Context, session.Store, []string) error { return nil }
 }
 
 // The operating system refuses to write any further, which needs no privilege:
 // a limit on the size of files, in a process of its own.
 func TestDiskRefuses(t *testing.T) {
-	c := start(t, "limit", temp(t))
-	out, err := io.ReadAll(c.stdout)
+	c := processes.Start(t, []string{temp(t)}, "limit")
+	out, err := io.ReadAll(c.Stdout)
 	if waitErr := c.Wait(); err != nil || waitErr != nil {
 		t.Errorf("%v, %v:\n%s", err, waitErr, out)
 	}
 }
 
-func limitChild(s *sqlitestore.Store, _ []string) error {
+func limitWrites(ctx context.Context, s session.Store, _ []string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	setLimit := func(bytes uint64) error {
 		var limit syscall.Rlimit
@@ -50,13 +50,12 @@ func limitChild(s *sqlitestore.Store, _ []string) error {
 	if err := setLimit(200 << 10); err != nil {
 		return err
 	}
-	return fillAndRecover(s, func() error { return setLimit(1 << 40) })
+	return fillAndRecover(ctx, s, func() error { return setLimit(1 << 40) })
 }
 
 // fillAndRecover creates records until there is no room, and then asks for
 // every one of them, before and after makeRoom.
-func fillAndRecover(s *sqlitestore.Store, makeRoom func() error) error {
-	ctx := context.Background()
+func fillAndRecover(ctx context.Context, s session.Store, makeRoom func() error) error {
 	data := strings.Repeat("x", 4000)
 	kept := 0
 	for {
@@ -120,7 +119,7 @@ func TestFullFileSystem(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 	s := open(t, filepath.Join(dir, "sessions.db"))
-	err := fillAndRecover(s, func() error { return syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=10m") })
+	err := fillAndRecover(t.Context(), s, func() error { return syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=10m") })
 	if err != nil {
 		t.Error(err)
 	}
@@ -185,7 +184,7 @@ func openWithoutPrivileges(t *testing.T, path string) string {
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	cmd.Env = append(os.Environ(), childVar+"=open\n"+path)
+	cmd.Env = processes.Environ([]string{path}, "open")
 	var out bytes.Buffer
 	cmd.Stderr = &out
 	if err := cmd.Run(); err == nil {

@@ -4,51 +4,20 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pillboxgo/pillbox/internal/processes"
 	"github.com/pillboxgo/pillbox/session"
 	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
-// Four processes open a file that none of them finds there, and append to one
-// record of it 1,000 times between them.
 func TestProcessesShareAFile(t *testing.T) {
-	const processes, each = 4, 250
 	path := temp(t)
-	var all []*child
-	for i := range processes {
-		all = append(all, start(t, "append", path, strconv.Itoa(i), strconv.Itoa(each)))
-	}
-	for i, c := range all {
-		if err := c.Wait(); err != nil {
-			t.Errorf("process %d: %v", i, err)
-		}
-	}
-	rec, err := open(t, path).Load(t.Context(), "list", session.Slide{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := map[string]int{}
-	for line := range strings.Lines(string(rec.Data)) {
-		kept[line]++
-	}
-	for i := range processes {
-		lost := 0
-		for n := range each {
-			if kept[fmt.Sprintf("%d/%d\n", i, n)] != 1 {
-				lost++
-			}
-		}
-		if lost > 0 {
-			t.Errorf("of the %d appends of process %d, %d are not there exactly once", each, i, lost)
-		}
-	}
+	processes.KeepEveryAppend(t, open(t, path), path)
 }
 
 // Each round kills a process that is writing with four goroutines, and looks
@@ -57,10 +26,10 @@ func TestKill(t *testing.T) {
 	path := temp(t)
 	total := 0
 	for round := range 8 {
-		c := start(t, "record", path, strconv.Itoa(round))
+		c := processes.Start(t, []string{path}, "record", strconv.Itoa(round))
 		left := 150 + rand.N(300)   // kill it after so many acknowledged writes, amid the next
 		last := map[string]string{} // the last acknowledged data by id; "" once deleted
-		for lines := bufio.NewScanner(c.stdout); lines.Scan(); total++ {
+		for lines := bufio.NewScanner(c.Stdout); lines.Scan(); total++ {
 			if left--; left == 0 {
 				c.Process.Kill()
 			}
@@ -97,41 +66,10 @@ func TestKill(t *testing.T) {
 }
 
 func TestEndedIsFinalAcrossProcesses(t *testing.T) {
-	for name, end := range map[string]func(s *sqlitestore.Store) error{
-		"Delete": func(s *sqlitestore.Store) error { return s.Delete(t.Context(), "ended", nil) },
-		"RevokeUser": func(s *sqlitestore.Store) error {
-			return second(s.RevokeUser(t.Context(), "alice", time.Now()))
-		},
-		"Clear": func(s *sqlitestore.Store) error { return s.Clear(t.Context()) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := temp(t)
-			s := open(t, path)
-			err := s.Create(t.Context(), "ended", session.Record{
-				Data:     []byte("a"),
-				Deadline: time.Now().Add(time.Hour).Truncate(time.Millisecond),
-				Owner:    session.Owner{User: "alice", AsOf: time.Now()},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := start(t, "revive", path)
-			if _, err := c.stdout.ReadString('\n'); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(20 * time.Millisecond)
-			if err := end(s); err != nil {
-				t.Fatal(err)
-			}
-			io.WriteString(c.stdin, "ended\n")
-			if err := c.Wait(); err != nil {
-				t.Errorf("the other process: %v", err)
-			}
-			if rec, err := s.Load(t.Context(), "ended", session.Slide{}); !errors.Is(err, session.ErrNotFound) {
-				t.Errorf("Load = %q, %v; want %v", rec.Data, err, session.ErrNotFound)
-			}
-		})
-	}
+	processes.EndedIsFinal(t, func(t *testing.T) (session.Store, []string) {
+		path := temp(t)
+		return open(t, path), []string{path}
+	})
 }
 
 // A process that writes without a pause leaves others their turn.
@@ -139,10 +77,7 @@ func TestWritersTakeTurns(t *testing.T) {
 	path := temp(t)
 	s := open(t, path)
 	for i := range 2 {
-		c := start(t, "greedy", path, strconv.Itoa(i))
-		if _, err := c.stdout.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
+		processes.Start(t, []string{path}, "greedy", strconv.Itoa(i)).Hear(t)
 	}
 	in := time.Now().Add(time.Hour).Truncate(time.Millisecond)
 	if err := s.Create(t.Context(), "mine", session.Record{Data: []byte("x"), Deadline: in}); err != nil {
