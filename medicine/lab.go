@@ -3,12 +3,11 @@ package medicine
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"net/http"
-	"strconv"
 
 	"github.com/pillboxgo/pillbox/medicine/lab"
+	"github.com/pillboxgo/pillbox/medicine/users"
 	"github.com/pillboxgo/pillbox/session"
 )
 
@@ -18,6 +17,7 @@ func (a *App) labRoutes() {
 		CookieName: a.sessions.Policy().CookieName,
 		EndSession: a.endSession,
 		DeleteUser: a.deleteLabUser,
+		Logger:     a.log,
 	})
 	a.mux.HandleFunc("GET /lab/frame", lab.Frame)
 	a.mux.HandleFunc("GET /lab/frame.js", lab.FrameScript)
@@ -56,10 +56,6 @@ func runAttack(l *lab.Lab, attack string, w http.ResponseWriter, r *http.Request
 	}
 	outcome, err := l.Run(r.Context(), attack, server)
 	if err != nil {
-		var busy *lab.BusyError
-		if errors.As(err, &busy) {
-			w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(busy.After.Seconds())))))
-		}
 		refuse(w, r, labProblem(err))
 		return
 	}
@@ -74,42 +70,59 @@ func labProblem(err error) error {
 	case errors.Is(err, lab.ErrUnknown):
 		return &problem{status: http.StatusNotFound, Code: "no_such_attack", Message: "The lab does not know this attack. It knows fixation, tampered and replayed."}
 	case errors.As(err, &busy):
-		return &problem{status: http.StatusTooManyRequests, Code: "too_many_attempts", Message: "The lab is busy. Try again in a few seconds."}
+		return &problem{
+			status: http.StatusTooManyRequests, Code: "too_many_attempts", retryAfter: busy.After,
+			Message: "The lab is busy. Wait a little and try again.",
+		}
 	case errors.As(err, &incomplete):
-		return &problem{status: http.StatusServiceUnavailable, Code: "attack_incomplete", Message: "The attack could not be carried out to its end, so nothing is known of its outcome. " + incomplete.Reason}
+		return &problem{
+			status: http.StatusServiceUnavailable, Code: "attack_incomplete",
+			Message: "The attack could not be carried out to its end, so nothing is known of its outcome. " + incomplete.Reason,
+		}
 	}
 	return err
 }
 
 // endSession ends the session that a Cookie header stands for.
 func (a *App) endSession(ctx context.Context, cookie string) error {
-	r, err := http.NewRequestWithContext(onlyDeadline{ctx}, http.MethodPost, "http://localhost/", http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", http.NoBody)
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Cookie", cookie)
-	a.sessions.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		err = session.From(r.Context()).Destroy()
-	})).ServeHTTP(nowhere{}, r)
+	s, err := a.sessions.PeekRequest(ctx, r)
+	if err == nil {
+		var info session.Info
+		if info, err = s.Info(); err == nil {
+			err = a.sessions.Revoke(ctx, info.PublicID)
+		}
+	}
+	if errors.Is(err, session.ErrNotFound) {
+		return nil
+	}
 	return err
 }
 
-// onlyDeadline is a context without its values. A request of the lab's own comes
-// about while another one is served, and among the values is the session of that
-// one's visitor.
-type onlyDeadline struct{ context.Context }
-
-func (onlyDeadline) Value(any) any { return nil }
-
 // deleteLabUser deletes an account of the lab, and ends the sessions whose
-// cookies the lab never saw.
+// cookies the lab never saw. RevokeUser would do that as well, and be remembered
+// by the store for a day.
 func (a *App) deleteLabUser(ctx context.Context, username string) error {
-	return nil
+	u, err := a.users.ByName(ctx, username)
+	if errors.Is(err, users.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	errs := []error{a.users.Delete(ctx, u.ID)}
+	infos, err := a.sessions.Sessions(ctx, u.ID)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		errs = append(errs, err)
+	}
+	for _, info := range infos {
+		if err := a.sessions.Revoke(ctx, info.PublicID); !errors.Is(err, session.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
-
-// nowhere is a response that nobody gets.
-type nowhere http.Header
-
-func (n nowhere) Header() http.Header       { return http.Header(n) }
-func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
-func (nowhere) WriteHeader(int)             {}

@@ -7,10 +7,13 @@ package lab
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -36,14 +39,15 @@ type Step struct {
 	Answer  string `json:"answer"`  // what the answer had
 }
 
-// Header marks the requests of a [Lab]. Whoever runs attacks on request refuses
-// a request that has it, or attacks could set off attacks.
+// Header marks the requests of a [Lab]; see [Lab.Sent]. Whoever runs attacks on
+// request refuses a request that has it, or attacks could set off attacks.
 const Header = "Pillbox-Lab"
 
 // ErrUnknown says that there is no attack of this name.
 var ErrUnknown = errors.New("pillbox: lab: unknown attack")
 
-// A BusyError says that there were too many attacks of late.
+// A BusyError says that there were too many attacks of late, or that the server
+// itself has answered so.
 type BusyError struct {
 	After time.Duration // when to try again, from now
 }
@@ -95,6 +99,7 @@ type Lab struct {
 	config  Config
 	limiter *rate.Limiter
 	slots   chan struct{}
+	token   string // what its requests have in their header
 }
 
 // New returns a Lab, which does nothing until it is told to.
@@ -102,7 +107,20 @@ func New(config Config) *Lab {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	return &Lab{config: config, limiter: rate.NewLimiter(perSecond, burst), slots: make(chan struct{}, parallel)}
+	return &Lab{
+		config:  config,
+		limiter: rate.NewLimiter(perSecond, burst),
+		slots:   make(chan struct{}, parallel),
+		token:   rand.Text(),
+	}
+}
+
+// Sent reports whether this Lab sent a request. Nobody else can send one that it
+// takes for its own: what it marks them with is told to the server alone, over a
+// connection to the machine's own address. So a server need not count the
+// sign-ups of its lab as those of a visitor at that address.
+func (l *Lab) Sent(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Header.Get(Header)), []byte(l.token)) == 1
 }
 
 var attacks = map[string]func(*run) (why string, err error){
@@ -132,7 +150,7 @@ func (l *Lab) Run(ctx context.Context, attack string, server *net.TCPAddr) (Outc
 
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), attackTime)
 	defer cancel()
-	r := newRun(detached, ctx, l.config.CookieName, server)
+	r := newRun(detached, ctx, l.config.CookieName, l.token, server)
 	defer l.cleanUp(r)
 	why, err := carryOut(r)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pillboxgo/pillbox/medicine/lab"
 )
@@ -144,7 +145,6 @@ func TestAttackThatCannotBeCarriedOut(t *testing.T) {
 		{"store down half-way", "tampered", after(3, status(503)), "The server answered GET /pills with 503."},
 		{"store down after signing up", "fixation", after(2, status(500)), "The server answered POST /pills with 500."},
 		{"no accounts", "fixation", after(1, status(404)), "The server answered POST /register with 404, not with 201."},
-		{"too many accounts", "fixation", after(1, status(429)), "The server answered POST /register with 429."},
 		{"no signing out", "replayed", after(1, status(405)), "The server answered POST /logout with 405, not with 200."},
 		{"no sessions", "replayed", after(0, status(200)), "The server began no session with a first pill."},
 		{"redirects", "replayed", after(0, func(w http.ResponseWriter, r *http.Request) {
@@ -167,6 +167,32 @@ func TestAttackThatCannotBeCarriedOut(t *testing.T) {
 			n.users = r.users // whether or not it was made
 			r.wantAll(t, n, o)
 		})
+	}
+}
+
+// A server that counts sign-ups lets no more attacks through than sign-ups.
+func TestServerAsksForAPause(t *testing.T) {
+	for _, test := range []struct {
+		header string
+		want   time.Duration
+	}{{"37", 37 * time.Second}, {"", 5 * time.Second}, {"soon", 5 * time.Second}, {"-1", 5 * time.Second}, {"999999999", 5 * time.Second}} {
+		var r record
+		n := newNaive(none)
+		_, err := r.lab(nil).Run(t.Context(), "fixation", serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/register" {
+				w.Header().Set("Retry-After", test.header)
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			n.ServeHTTP(w, req)
+		})))
+		var busy *lab.BusyError
+		if !errors.As(err, &busy) || busy.After != test.want {
+			t.Errorf("Run where the server answers 429 with Retry-After: %s = %#v; want a BusyError of %v", test.header, err, test.want)
+		}
+		if len(n.issued) != 1 || len(r.cookies) != 1 {
+			t.Errorf("of %d sessions %d were ended; want 1 and 1", len(n.issued), len(r.cookies))
+		}
 	}
 }
 
@@ -217,6 +243,34 @@ func TestFailedCleanupIsLogged(t *testing.T) {
 	for _, want := range []string{"end a session: store down", "delete an account: store down"} {
 		if !strings.Contains(r.log.String(), want) {
 			t.Errorf("the log has %s; want %q", &r.log, want)
+		}
+	}
+}
+
+// A lab knows its own requests, and nobody else's.
+func TestSent(t *testing.T) {
+	var r record
+	l := r.lab(nil)
+	n := newNaive(none)
+	requests, own, others := 0, 0, 0
+	_, err := l.Run(t.Context(), "replayed", serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		requests++
+		if l.Sent(req) {
+			own++
+		}
+		if r.lab(nil).Sent(req) {
+			others++
+		}
+		n.ServeHTTP(w, req)
+	})))
+	if err != nil || requests == 0 || own != requests || others != 0 {
+		t.Errorf("of %d requests (%v) the lab has sent %d and another one %d; want all and none", requests, err, own, others)
+	}
+	for _, value := range []string{"", "1", " "} {
+		req := httptest.NewRequest("POST", "/register", nil)
+		req.Header.Set(lab.Header, value)
+		if l.Sent(req) {
+			t.Errorf("a request with %s: %q counts as the lab's own", lab.Header, value)
 		}
 	}
 }

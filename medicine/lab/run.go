@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,6 +22,7 @@ type run struct {
 	ctx       context.Context // of the requests
 	watching  context.Context // of whom the outcome is for
 	name      string          // of the cookie
+	token     string          // for Header
 	transport *http.Transport
 
 	steps  []Step
@@ -29,9 +31,9 @@ type run struct {
 	users  []string // each account that may have been made
 }
 
-func newRun(ctx, watching context.Context, cookieName string, server *net.TCPAddr) *run {
+func newRun(ctx, watching context.Context, cookieName, token string, server *net.TCPAddr) *run {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	return &run{ctx: ctx, watching: watching, name: cookieName, transport: &http.Transport{
+	return &run{ctx: ctx, watching: watching, name: cookieName, token: token, transport: &http.Transport{
 		// Whatever a URL says, and whatever proxy the environment has.
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", server.String())
@@ -71,7 +73,7 @@ type answer struct {
 }
 
 // send sends a request, and ends the run where the answer has no bearing on the
-// attack: the server failed, or wants to be left alone for a while.
+// attack: the server failed, or asks to be left alone for a while.
 func (r *run) send(q request) (answer, error) {
 	if r.watching.Err() != nil {
 		return answer{}, &IncompleteError{"Whoever wanted to see it has left."}
@@ -81,7 +83,7 @@ func (r *run) send(q request) (answer, error) {
 	if err != nil {
 		return answer{}, &IncompleteError{"A request could not be built."}
 	}
-	req.Header.Set(Header, "1")
+	req.Header.Set(Header, r.token)
 	req.Header.Set("User-Agent", "Pillbox security lab")
 	req.Header.Set("Accept", "application/json")
 	if q.body != "" {
@@ -112,7 +114,14 @@ func (r *run) send(q request) (answer, error) {
 	if a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
 		return answer{}, &IncompleteError{"The answer to " + q.method + " " + q.path + " did not arrive whole."}
 	}
-	if a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError {
+	if a.status == http.StatusTooManyRequests {
+		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
+		if err != nil || seconds < 1 || seconds > 3600 {
+			seconds = 5
+		}
+		return answer{}, &BusyError{time.Duration(seconds) * time.Second}
+	}
+	if a.status >= http.StatusInternalServerError {
 		return answer{}, &IncompleteError{fmt.Sprintf("The server answered %s %s with %d.", q.method, q.path, a.status)}
 	}
 	return a, nil
