@@ -8,6 +8,7 @@
 //	DELETE /pills/{at}?name=  removes one
 //	GET    /session           what the server knows of this session
 //	POST   /session           the same, and its idle timeout begins anew
+//	GET    /live              what happens to this session, as it happens: see package live
 //	POST   /register          makes the account {"username","password"} and signs in
 //	POST   /login             signs in
 //	POST   /logout            signs out
@@ -23,6 +24,7 @@ import (
 	"net/netip"
 
 	"github.com/pillboxgo/pillbox/crossorigin"
+	"github.com/pillboxgo/pillbox/live"
 	"github.com/pillboxgo/pillbox/medicine/password"
 	"github.com/pillboxgo/pillbox/medicine/users"
 	"github.com/pillboxgo/pillbox/medicine/web"
@@ -60,6 +62,7 @@ type App struct {
 	guard     *crossorigin.Guard
 	storeName string
 	mux       *http.ServeMux
+	live      *live.Hub
 
 	users     users.Table
 	passwords *password.Hasher
@@ -93,6 +96,9 @@ func New(config Config) (*App, error) {
 		a.log = slog.Default()
 	}
 	a.throttles, a.proxies = newThrottles(), parseProxies(config.Session.TrustedProxies)
+	if a.live, err = newLive(sessions, config); err != nil {
+		return nil, err
+	}
 	a.routes()
 	return a, nil
 }
@@ -114,6 +120,7 @@ func (a *App) routes() {
 	a.deviceRoutes()
 	a.formRoutes()
 	a.labRoutes()
+	a.liveRoutes()
 	a.mux.HandleFunc("/api/", notFound)
 	a.mux.Handle("/", web.Handler())
 }

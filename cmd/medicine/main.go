@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return opts.explain(err)
 	}
+	defer app.Close() // before the store
 
 	listener, err := net.Listen("tcp", opts.addr)
 	if err != nil {
@@ -100,6 +101,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(app.Close) // open pages would hold it up
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(stdout, "Medicine is open at %s (sessions: %s)\n", address(listener.Addr()), store.Name)
