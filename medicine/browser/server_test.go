@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pillboxgo/pillbox/internal/servers"
+	"github.com/pillboxgo/pillbox/internal/storeurl"
 	"github.com/pillboxgo/pillbox/session"
-	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
 // program builds the program once and returns its path.
@@ -27,30 +30,77 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// A server is the program with its default settings, but for its address, in a
-// folder of its own.
+// A server is the program in a folder of its own, with its default settings but
+// for its address and what a test asks for.
 type server struct {
-	t    *testing.T
-	dir  string
-	addr string // host:port
-	url  string
-	cmd  *exec.Cmd
-	log  *output
+	t     *testing.T
+	dir   string
+	addr  string // host:port
+	url   string
+	flags []string
+	env   []string
+	cmd   *exec.Cmd
+	log   *output
 }
 
 // serve starts the program in an empty folder on a free port.
-func serve(t *testing.T) *server {
+func serve(t *testing.T, flags ...string) *server {
 	t.Helper()
 	browser(t) // or skip
-	s := &server{t: t, dir: t.TempDir(), addr: "localhost:0"}
+	s := &server{t: t, dir: t.TempDir(), addr: "localhost:0", flags: flags, env: []string{}}
+	s.open()
+	return s
+}
+
+// open starts a server that is ended with its test.
+func (s *server) open() {
+	s.t.Helper()
 	s.start()
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		s.kill()
-		if t.Failed() {
-			t.Logf("the program says:\n%s", s.log)
+		if s.t.Failed() {
+			s.t.Logf("the program at %s says:\n%s", s.url, s.log)
 		}
 	})
-	return s
+}
+
+// beside starts another process of the same application: on another port, with
+// the same secret, the same store and the same accounts. A browser sends both
+// the same cookie, since cookies know no ports.
+func (s *server) beside() *server {
+	s.t.Helper()
+	other := &server{t: s.t, dir: s.dir, addr: "localhost:0", flags: s.flags, env: s.env}
+	other.open()
+	return other
+}
+
+// stores are what the flows are tried on. The first is what the program has
+// without a flag.
+var stores = []string{"sqlite", "redis"}
+
+// serveOn is serve with the sessions in one of stores.
+func serveOn(t *testing.T, store string, flags ...string) *server {
+	t.Helper()
+	if store == "redis" {
+		address := fmt.Sprintf("%s?prefix=browser%d:", servers.Shared(t, servers.Redis7).URL, rand.Uint32())
+		flags = append([]string{"-store", address}, flags...)
+	}
+	return serve(t, flags...)
+}
+
+// onEachStore runs a test on each of stores.
+func onEachStore(t *testing.T, test func(t *testing.T, s *server), flags ...string) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) { test(t, serveOn(t, store, flags...)) })
+	}
+}
+
+// store returns the URL of the server's store.
+func (s *server) store() string {
+	if at := slices.Index(s.flags, "-store"); at >= 0 {
+		return s.flags[at+1]
+	}
+	return "sqlite:" + filepath.Join(s.dir, "medicine.db")
 }
 
 var opened = regexp.MustCompile(`Medicine is open at http://(localhost:\d+) `)
@@ -63,8 +113,8 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	s.log = new(output)
-	s.cmd = exec.Command(path, "-addr", s.addr)
-	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = s.dir, []string{}, s.log, s.log
+	s.cmd = exec.Command(path, append([]string{"-addr", s.addr}, s.flags...)...)
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.env, s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -98,20 +148,18 @@ func (s *server) stop() {
 // stored returns the names of the pills in each session that is in the store.
 func (s *server) stored() [][]string {
 	s.t.Helper()
-	store, err := sqlitestore.Open(s.t.Context(), filepath.Join(s.dir, "medicine.db"), sqlitestore.Options{
-		Logger: slog.New(slog.DiscardHandler), PruneEvery: -1,
-	})
+	opened, err := storeurl.Open(s.t.Context(), s.store(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer store.Close()
-	ids, _, err := store.List(s.t.Context(), "", 1000)
+	defer opened.Close()
+	ids, _, err := opened.Store.(session.Lister).List(s.t.Context(), "", 1000)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	sessions := [][]string{}
 	for _, id := range ids {
-		rec, err := store.Load(s.t.Context(), id, session.Slide{})
+		rec, err := opened.Store.Load(s.t.Context(), id, session.Slide{})
 		if err != nil {
 			s.t.Fatal(err)
 		}

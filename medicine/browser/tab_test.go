@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pillboxgo/pillbox/internal/need"
+	"github.com/pillboxgo/pillbox/internal/servers"
 )
 
 // scratch is a folder for what all tests share: the program and the browser's
@@ -45,7 +47,7 @@ func testMain(m *testing.M) int {
 			chromium.stop()
 		}
 	}()
-	return m.Run()
+	return servers.Main(m)
 }
 
 // chromium is the browser that all tests share; each has a profile of its own.
@@ -116,9 +118,10 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu       sync.Mutex
-	problems []string
-	requests []string // method and URL
+	mu        sync.Mutex
+	problems  []string
+	requests  []string // method and URL
+	addresses map[network.RequestID]string
 }
 
 // visit opens a page as a new visitor: in a profile without cookies.
@@ -135,7 +138,7 @@ func (b *tab) another(url string) *tab {
 
 func newTab(t *testing.T, parent context.Context, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	b := &tab{t: t}
+	b := &tab{t: t, addresses: map[network.RequestID]string{}}
 	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.note))...)
 	t.Cleanup(cancel)
 	b.ctx = ctx
@@ -176,8 +179,12 @@ func (b *tab) note(event any) {
 		}
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.Method+" "+e.Request.URL)
+		b.addresses[e.RequestID] = e.Request.URL
 	case *network.EventLoadingFailed:
-		problem("request failed: %s (cancelled: %v)", e.ErrorText, e.Canceled)
+		// A page that goes away ends the stream it listens to.
+		if address := b.addresses[e.RequestID]; !e.Canceled || !strings.HasSuffix(address, "/live") {
+			problem("request failed: %s: %s (cancelled: %v)", address, e.ErrorText, e.Canceled)
+		}
 	case *network.EventResponseReceived:
 		if e.Response.Status >= 400 {
 			problem("%s answers %d", e.Response.URL, e.Response.Status)
@@ -250,26 +257,14 @@ func (b *tab) front() {
 	call(b, page.BringToFront, cdp.Empty{})
 }
 
-// helpers are known to every script that the tests evaluate.
-const helpers = `
-const all = (selector) => [...document.querySelectorAll(selector)];
-const clean = (text) => text.replace(/\s+/g, " ").trim();
-const button = (name) => all("button").find((b) => clean(b.getAttribute("aria-label") ?? b.textContent) === name && b.checkVisibility());
-const section = (title) => all("section").find((s) => s.querySelector("h2") && clean(s.querySelector("h2").textContent) === title);
-const field = () => document.querySelector("input[name=name]");
-// How many pills the page says there are, or -1 while it does not know. Not by
-// innerText: that is late in a tab behind another.
-const shown = () => {
-	const text = clean(section("Your pills")?.textContent ?? "");
-	if (text.includes("The tray is empty")) return 0;
-	const count = text.match(/([\d,]+) pills?/);
-	return Number(count?.[1].replaceAll(",", "")) || -1;
-};
-`
+// seeing is known to every script that the tests evaluate.
+//
+//go:embed testdata/page.js
+var seeing string
 
 // eval evaluates an expression, and awaits it.
 func eval[T any](b *tab, expression string) (T, error) {
-	script := "(async () => {" + helpers + "return (" + expression + ");})()"
+	script := "(async () => {" + seeing + "return (" + expression + ");})()"
 	raw, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]byte](script, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
 	var value T
 	if err != nil || len(raw) == 0 {

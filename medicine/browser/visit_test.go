@@ -81,7 +81,7 @@ func TestPagesLoadCleanly(t *testing.T) {
 func TestProblemsAreNoticed(t *testing.T) {
 	browser(t)
 	b := visit(t, "http://"+chromium.clients.String()+"/bad")
-	for _, want := range []string{"Content Security Policy", "/missing answers 404", "console.error: \"complaint\"", "request failed: net::ERR_", "exception: Uncaught TypeError"} {
+	for _, want := range []string{"Content Security Policy", "/missing answers 404", "console.error: \"complaint\"", "request failed: http://localhost:1/: net::ERR_", "exception: Uncaught TypeError"} {
 		waitFor(t, want, func() error {
 			b.mu.Lock()
 			defer b.mu.Unlock()
