@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -89,28 +88,10 @@ func (b backend) CreateRecord(ctx context.Context, id string, rec session.Record
 // DeleteRecords implements [roster.Backend]. It deletes one by one, some at a time:
 // a batch would have to be looked through for what was left undone.
 func (b backend) DeleteRecords(ctx context.Context, ids []string) error {
-	var (
-		mu   sync.Mutex
-		errs []error
-		wg   sync.WaitGroup
-	)
-	places := make(chan struct{}, deletesOnce)
-	for _, id := range ids {
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			if _, err := b.remove(ctx, b.prefix+id, "", nil); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-		})
-	}
-	wg.Wait()
-	if len(errs) > 0 {
-		return errs[0]
-	}
-	return nil
+	return roster.Each(ids, deletesOnce, func(id string) error {
+		_, err := b.remove(ctx, b.prefix+id, "", nil)
+		return err
+	})
 }
 
 // Living implements [roster.Backend]. It asks for the type of an item, which only

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pillboxgo/pillbox/session"
@@ -100,28 +99,7 @@ func (x index) CreateRecord(ctx context.Context, id string, rec session.Record) 
 const atOnce = 16
 
 func (x index) DeleteRecords(ctx context.Context, ids []string) error {
-	var (
-		mu   sync.Mutex
-		errs []error
-		room = make(chan struct{}, atOnce)
-		wg   sync.WaitGroup
-	)
-	for _, id := range ids {
-		room <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-room }()
-			if err := x.remove(ctx, id); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-		})
-	}
-	wg.Wait()
-	if len(errs) > 0 {
-		return errs[0]
-	}
-	return nil
+	return roster.Each(ids, atOnce, func(id string) error { return x.remove(ctx, id) })
 }
 
 func (x index) Living(ctx context.Context, ids []string) ([]string, error) { return x.living(ctx, ids) }
