@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/internal/roster"
 )
 
 const (
