@@ -15,8 +15,8 @@ import (
 var clientPage string
 
 func serveClient(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if r.URL.Path == "/bad" {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-a'; img-src 'self'; connect-src *")
 		fmt.Fprint(w, `<!doctype html><title>bad</title><link rel="icon" href="data:,"><script>alert(1)</script><img src="/missing"><script nonce="a">
 			console.error("complaint");
@@ -28,7 +28,10 @@ func serveClient(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	fmt.Fprint(w, clientPage)
+	if r.URL.Query().Has("api") || !serveOriginal(w, r) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, clientPage)
+	}
 }
 
 const trusted = "http://localhost:5173" // by default

@@ -118,11 +118,26 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu        sync.Mutex
-	problems  []string
-	requests  []string // method and URL
-	addresses map[network.RequestID]string
+	mu       sync.Mutex
+	problems []string
+	requests []*request
+	byID     map[network.RequestID]*request
 }
+
+// A request is one of a page, in the order in which they were sent.
+type request struct {
+	method, url string
+	status      int64
+	outcome     outcome
+}
+
+type outcome int
+
+const (
+	underWay outcome = iota
+	answered         // whole, and with a status below 400
+	refused          // by a status from 400 on, or by the browser
+)
 
 // visit opens a page as a new visitor: in a profile without cookies.
 func visit(t *testing.T, url string) *tab {
@@ -138,7 +153,7 @@ func (b *tab) another(url string) *tab {
 
 func newTab(t *testing.T, parent context.Context, url string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
-	b := &tab{t: t, addresses: map[network.RequestID]string{}}
+	b := &tab{t: t, byID: map[network.RequestID]*request{}}
 	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.note))...)
 	t.Cleanup(cancel)
 	b.ctx = ctx
@@ -178,18 +193,57 @@ func (b *tab) note(event any) {
 			problem("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
-		b.requests = append(b.requests, e.Request.Method+" "+e.Request.URL)
-		b.addresses[e.RequestID] = e.Request.URL
+		r := &request{method: e.Request.Method, url: e.Request.URL}
+		b.requests, b.byID[e.RequestID] = append(b.requests, r), r
+	case *network.EventLoadingFinished:
+		if r := b.byID[e.RequestID]; r != nil && r.status < 400 {
+			r.outcome = answered
+		}
 	case *network.EventLoadingFailed:
+		r := b.byID[e.RequestID]
+		if r == nil {
+			r = new(request)
+		}
+		r.outcome = refused
 		// A page that goes away ends the stream it listens to.
-		if address := b.addresses[e.RequestID]; !e.Canceled || !strings.HasSuffix(address, "/live") {
-			problem("request failed: %s: %s (cancelled: %v)", address, e.ErrorText, e.Canceled)
+		if !e.Canceled || !strings.HasSuffix(r.url, "/live") {
+			problem("request failed: %s: %s (cancelled: %v)", r.url, e.ErrorText, e.Canceled)
 		}
 	case *network.EventResponseReceived:
-		if e.Response.Status >= 400 {
+		r := b.byID[e.RequestID]
+		if r == nil {
+			r = new(request)
+		}
+		r.status = e.Response.Status
+		if r.status >= 400 {
+			r.outcome = refused
 			problem("%s answers %d", e.Response.URL, e.Response.Status)
 		}
 	}
+}
+
+// count returns how many requests of this kind came to this.
+func (b *tab) count(method, path string, want outcome) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, r := range b.requests {
+		if r.method == method && strings.HasSuffix(r.url, path) && r.outcome == want {
+			n++
+		}
+	}
+	return n
+}
+
+// wantCount waits until so many requests of this kind have come to this.
+func (b *tab) wantCount(method, path string, want outcome, n int) {
+	b.t.Helper()
+	waitFor(b.t, fmt.Sprintf("%d times %s %s", n, method, path), func() error {
+		if got := b.count(method, path, want); got != n {
+			return fmt.Errorf("there are %d", got)
+		}
+		return nil
+	})
 }
 
 // wantNoProblem checks that nothing has gone wrong in the page.
@@ -208,7 +262,7 @@ func (b *tab) sent(method, path string) int {
 	defer b.mu.Unlock()
 	n := 0
 	for _, r := range b.requests {
-		if strings.HasPrefix(r, method+" ") && strings.HasSuffix(r, path) {
+		if r.method == method && strings.HasSuffix(r.url, path) {
 			n++
 		}
 	}
