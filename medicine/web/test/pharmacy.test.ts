@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ApiError } from "../src/lib/api.js";
+import { PillboxError } from "../src/lib/api.js";
 import { group, nameProblem, Pharmacy, type Pill } from "../src/lib/pharmacy.svelte.js";
 import { json, later, settled } from "./support.js";
 
@@ -122,7 +122,7 @@ describe("one change", () => {
   ])("asks for the list when %s, since that does not tell what is stored", async (_, status) => {
     const pharmacy = new Pharmacy();
     pharmacy.pills = pills("A", "B");
-    const failed = expect(pharmacy.removeOne("B")).rejects.toBeInstanceOf(ApiError);
+    const failed = expect(pharmacy.removeOne("B")).rejects.toBeInstanceOf(PillboxError);
     await sent[0]!.fail(status);
     await failed;
     await sent[1]!.answer(["A"]);
@@ -176,7 +176,7 @@ describe("changes that overlap", () => {
     const { pharmacy, done } = await threeAdds();
     await sent[1]!.fail(503);
     await sent[2]!.answer(["A", "C"]);
-    expect((await done).map((error) => (error instanceof ApiError ? error.status : 0))).toEqual([0, 503, 0]);
+    expect((await done).map((error) => (error instanceof PillboxError ? error.status : 0))).toEqual([0, 503, 0]);
     await sent[3]!.answer(["A", "C"]);
     expect(pharmacy.pills).toEqual(pills("A", "C"));
   });

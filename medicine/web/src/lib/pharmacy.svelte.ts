@@ -1,4 +1,5 @@
-import { ApiError, fetchDelete, fetchGet, fetchPost } from "./api.js";
+import type { LiveState } from "@pillbox/client";
+import { fetchDelete, fetchGet, fetchPost, toError, type PillboxError } from "./api.js";
 
 export interface Pill {
   readonly name: string;
@@ -22,19 +23,26 @@ export function nameProblem(name: string): string {
   return "";
 }
 
+/** How long after a change of this page the live session may still be telling what was stored before it. */
+const LAG_MS = 250;
+
 /**
  * The pills of this visitor's session, as the server last told them.
  *
  * Each answer holds the whole list as it was stored by that request. Requests may overlap, and then neither the order
  * of sending nor the order of arrival says which list is the newest. So while changes overlap, the page shows what
  * cannot be older than what it shows already, and once all have settled it asks for the list once.
+ *
+ * The live session tells the list too, in the order in which it was stored, but on a way of its own: it may be behind
+ * the answers. So it is what the page shows, except during changes of this page and a moment after them. What was
+ * heard then, and is another list than the one shown, only says that asking is worth it.
  */
 export class Pharmacy {
   /** The list, or undefined until the server has told it. */
   pills = $state.raw<readonly Pill[] | undefined>();
 
   /** Why the list could not be fetched, the last time that it was asked for. */
-  error = $state.raw<ApiError | undefined>();
+  error = $state.raw<PillboxError | undefined>();
 
   /** How many changes are on their way. */
   changing = $state(0);
@@ -45,7 +53,10 @@ export class Pharmacy {
   #sent = 0; // changes ever sent
   #applied = 0; // the latest sent of the changes whose answer is shown
   #burst: { overlapped: boolean; unsure: boolean; onlyAdds: boolean } | undefined;
-  #refreshing: { promise: Promise<void>; sent: number } | undefined;
+  #refreshing: { promise: Promise<void>; sent: number; heard: number } | undefined;
+  #told: readonly Pill[] | undefined; // by the live session, since this page began to change the list
+  #heard = 0; // lists ever told by the live session
+  #lag: ReturnType<typeof setTimeout> | undefined;
 
   /** Fetches the list. It never rejects: what goes wrong is in `error`. */
   refresh(): Promise<void> {
@@ -55,28 +66,57 @@ export class Pharmacy {
       return Promise.resolve();
     }
     if (this.#refreshing?.sent === this.#sent) return this.#refreshing.promise;
-    const asked = { sent: this.#sent, promise: Promise.resolve() };
+    const asked = { sent: this.#sent, heard: this.#heard, promise: Promise.resolve() };
     asked.promise = this.#fetch(asked);
     this.#refreshing = asked;
     return asked.promise;
   }
 
-  async #fetch(asked: { sent: number }): Promise<void> {
+  async #fetch(asked: { sent: number; heard: number }): Promise<void> {
     let list: readonly Pill[] | undefined;
-    let error: ApiError | undefined;
+    let error: PillboxError | undefined;
     try {
       list = await fetchGet<Pill[]>("/pills");
     } catch (cause) {
-      error = toApiError(cause);
+      error = toError(cause);
     }
     if (this.#refreshing === asked) this.#refreshing = undefined;
-    // A change was sent since: this answer may be from before it.
+    // A change was sent or told of since: this answer may be from before it.
     if (asked.sent !== this.#sent) return this.refresh();
+    if (asked.heard !== this.#heard && list && !same(list, this.pills)) return this.refresh();
     if (list) this.pills = list;
     this.error = error;
   }
 
-  /** Adds a pill. It rejects with an {@link ApiError}, and then the caller still has the name. */
+  /** Hears what the live session tells. */
+  follow(state: LiveState): void {
+    if (state.status === "live") this.#hear(listOf(state.values.pills));
+    else if (state.status === "none" || state.status === "ended") this.#hear([]);
+  }
+
+  #hear(list: readonly Pill[]): void {
+    this.#heard++;
+    if (this.#burst || this.#lag !== undefined) {
+      this.#told = list;
+      return;
+    }
+    if (!same(list, this.pills)) this.pills = list;
+    this.error = undefined;
+  }
+
+  /** Waits for what the live session has yet to tell of changes that are made. */
+  #settle(): void {
+    clearTimeout(this.#lag);
+    this.#lag = setTimeout(() => {
+      this.#lag = undefined;
+      const told = this.#told;
+      if (this.#burst) return;
+      this.#told = undefined;
+      if (told && !same(told, this.pills)) void this.refresh();
+    }, LAG_MS);
+  }
+
+  /** Adds a pill. It rejects with a PillboxError, and then the caller still has the name. */
   add(name: string): Promise<void> {
     return this.#change(true, () => fetchPost<Pill[]>("/pills", { name: name.trim() }));
   }
@@ -108,13 +148,14 @@ export class Pharmacy {
         this.error = undefined;
       }
     } catch (cause) {
-      const error = toApiError(cause);
+      const error = toError(cause);
       if (error.unsure || error.status === 404) burst.unsure = true;
       throw error;
     } finally {
       this.changing--;
       if (this.changing === 0) {
         this.#burst = undefined;
+        this.#settle();
         if (burst.overlapped || burst.unsure) void this.refresh();
       }
     }
@@ -134,8 +175,13 @@ export function group(pills: readonly (Pill | null)[]): Group[] {
   return [...groups.values()];
 }
 
-function toApiError(cause: unknown): ApiError {
-  return cause instanceof ApiError ? cause : new ApiError(0, "bad_answer", "The page could not read the server's answer.", { cause });
+/** The value of the session's key, which another client may have set to anything. */
+function listOf(value: unknown): readonly Pill[] {
+  return Array.isArray(value) ? (value as Pill[]) : [];
+}
+
+function same(a: readonly (Pill | null)[], b: readonly (Pill | null)[] | undefined): boolean {
+  return b !== undefined && a.length === b.length && a.every((pill, i) => pill?.name === b[i]?.name);
 }
 
 export const pharmacy = new Pharmacy();

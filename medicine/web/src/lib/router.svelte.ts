@@ -4,20 +4,25 @@ import { tick } from "svelte";
 class Router {
   path = $state(clean(location.pathname));
 
+  /** The query of the address, with its "?", or "". */
+  search = $state(location.search);
+
   constructor() {
     addEventListener("popstate", () => void this.#show());
     document.addEventListener("click", (event) => this.#follow(event));
   }
 
-  /** Goes to a path of this application. */
-  async go(href: string): Promise<void> {
-    history.pushState(null, "", href);
+  /** Goes to a path of this application. With `replace`, the way back does not lead to the page that is left. */
+  async go(href: string, { replace = false } = {}): Promise<void> {
+    if (replace) history.replaceState(null, "", href);
+    else history.pushState(null, "", href);
     await this.#show();
     if (location.hash === "") scrollTo(0, 0);
   }
 
   async #show(): Promise<void> {
     const path = clean(location.pathname);
+    this.search = location.search;
     if (path === this.path) return;
     this.path = path;
     await tick();

@@ -8,13 +8,14 @@ const units = [
   ["minute", 60_000],
 ] as const;
 
-/** "in 29 minutes", "2 hours ago", "now". */
+/** "in 29 minutes", "in 42 seconds", "2 hours ago", "now". */
 export function fromNow(time: Date, now: Date): string {
   const ms = time.getTime() - now.getTime();
   for (const [unit, size] of units) {
     if (Math.abs(ms) >= size) return relative.format(Math.trunc(ms / size), unit);
   }
-  return Math.abs(ms) < 1_000 ? "now" : ms > 0 ? "in under a minute" : "under a minute ago";
+  if (ms >= 1_000) return relative.format(Math.trunc(ms / 1_000), "second");
+  return ms > -1_000 ? "now" : "under a minute ago"; // nothing waits for it, so it need not be exact
 }
 
 /** "14:05" today, "12 Mar, 14:05" on any other day. */
@@ -25,4 +26,20 @@ export function at(time: Date, now: Date): string {
 /** "1 pill", "2 pills". */
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+}
+
+/** A length of time in its largest whole unit: "30 minutes", "90 seconds", "1 day". */
+export function span(ms: number): string {
+  for (const [unit, size] of units) {
+    if (ms >= size && ms % size === 0) return count(ms / size, unit);
+  }
+  return count(Math.round(ms / 1_000), "second");
+}
+
+/** What is left until a time, as a clock that runs down: "0:09", "12:30", "1:05:00". Never less than "0:00". */
+export function left(until: Date, now: Date): string {
+  const seconds = Math.max(0, Math.ceil((until.getTime() - now.getTime()) / 1_000));
+  const two = (n: number) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
