@@ -165,24 +165,24 @@ func (h *Hub) found(f *follower, snap *snapshot, err error) {
 	f.failing, f.retry = time.Time{}, 0
 	before := f.last
 	f.last = snap.state
-	changed := before.diff(snap)
+	changed, moved := before.diff(snap), before.moved(&f.last)
 	for _, st := range f.streams {
+		changed, moved := changed, moved
 		if st.base != nil { // it began with something else
-			st.change(st.base.diff(snap), snap)
+			changed, moved = st.base.diff(snap), st.base.moved(&f.last)
 			st.base = nil
-			continue
 		}
 		st.change(changed, snap)
-	}
-	if moved := before.moved(&f.last); moved {
-		if changed == nil || f.warned {
-			f.limit(deadlineMoved)
+		if moved && (changed == nil || f.warned) { // a change tells of the limits as well
+			st.limit(deadlineMoved, &f.last)
 		}
-		f.warned = false
 	}
+	f.warned = f.warned && !moved
 	if f.last.warn > 0 && !f.warned && !now.Before(f.last.end.Add(-f.last.warn)) {
 		f.warned = true
-		f.limit(expiring)
+		for _, st := range f.streams {
+			st.limit(expiring, &f.last)
+		}
 	}
 	h.plan(f)
 	if f.again {
@@ -224,11 +224,4 @@ func (h *Hub) end(f *follower, e ending) {
 		st.end(e)
 	}
 	h.forget(f)
-}
-
-// limit tells all streams about the session's end.
-func (f *follower) limit(kind string) {
-	for _, st := range f.streams {
-		st.limit(kind, &f.last)
-	}
 }
