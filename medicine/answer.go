@@ -31,11 +31,10 @@ func (p *problem) Error() string { return p.Code }
 
 // refuse writes {"error":{"code","message","field"}}. Errors that are no problem of the
 // request's own come from the session.
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
+func refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	var p *problem
 	if !errors.As(err, &p) {
-		sessionFailed(w, r, err)
-		return
+		p = sessionProblem(err)
 	}
 	if p.retryAfter > 0 {
 		seconds := int(math.Ceil(p.retryAfter.Seconds()))
@@ -45,9 +44,16 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // sessionFailed answers a request whose session could not be used.
-func sessionFailed(w http.ResponseWriter, _ *http.Request, err error) {
+func sessionFailed(w http.ResponseWriter, r *http.Request, err error) {
+	refuse(w, r, sessionProblem(err))
+}
+
+// sessionProblem returns what a visitor may know of an error of the session.
+func sessionProblem(err error) *problem {
 	p := &problem{status: session.Status(err)}
 	switch p.status {
+	case http.StatusBadRequest:
+		p.Code, p.Message = "many_cookies", "Your browser sent too many session cookies. Delete the cookies of this site and try again."
 	case http.StatusConflict:
 		p.Code, p.Message = "session_ended", "Your session has ended or changed meanwhile. Load the page again."
 	case http.StatusRequestEntityTooLarge:
@@ -56,12 +62,14 @@ func sessionFailed(w http.ResponseWriter, _ *http.Request, err error) {
 		p.Code, p.Message = "cross_origin", "This request came from another site and was refused."
 	case http.StatusUnauthorized:
 		p.Code, p.Message = "sign_in", "Sign in and try again."
+	case http.StatusTooManyRequests:
+		p.Code, p.Message = "too_many_sessions", "You are signed in too many times. Sign out elsewhere and try again."
 	case http.StatusInternalServerError:
 		p.Code, p.Message = "session_unusable", "Your session could not be saved. The server's log says why."
 	default:
 		p.Code, p.Message = "store_unavailable", "Your session is not available at the moment, and nothing was saved. Try again."
 	}
-	writeJSON(w, p.status, map[string]any{"error": p})
+	return p
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

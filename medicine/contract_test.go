@@ -211,7 +211,8 @@ func TestWrongMethodNamesThoseThatWork(t *testing.T) {
 		"/session":   "GET, HEAD, POST",
 		"/me":        "GET, HEAD",
 		"/logout":    "POST",
-		"/pharmacy":  "GET, HEAD",
+		"/pharmacy":  "GET, HEAD, POST",
+		"/about":     "GET, HEAD",
 	} {
 		r := v.do("PUT", path, `{"name":"Ibuprofen"}`, "Content-Type", "application/json")
 		r.wantError(t, "PUT "+path, http.StatusMethodNotAllowed, "method_not_allowed")

@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/pillboxgo/pillbox/session"
 )
 
 const (
@@ -122,9 +120,4 @@ func problemOf(err error) *problem {
 		return p
 	}
 	return sessionProblem(err)
-}
-
-// sessionProblem is replaced by that of answer.go.
-func sessionProblem(err error) *problem {
-	return &problem{status: session.Status(err), Code: "x", Message: "Your session is not available at the moment, and nothing was saved. Try again."}
 }

@@ -24,7 +24,7 @@ func (a *App) formRoutes() {
 		}
 		a.mux.Handle("GET "+path, pages)
 	}
-	for _, path := range []string{"/login", "/register", "/devices"} {
+	for _, path := range []string{"/login", "/register", "/devices", "/pharmacy"} {
 		a.mux.HandleFunc(path, onlyMethods("GET, HEAD, POST"))
 	}
 	a.mux.HandleFunc("POST /pharmacy", a.pharmacyForm)

@@ -13,7 +13,7 @@ import (
 
 // labRoutes registers the attacks of the security lab.
 func (a *App) labRoutes() {
-	l := lab.New(lab.Config{
+	a.lab = lab.New(lab.Config{
 		CookieName: a.sessions.Policy().CookieName,
 		EndSession: a.endSession,
 		DeleteUser: a.deleteLabUser,
@@ -32,7 +32,7 @@ func (a *App) labRoutes() {
 		case r.Method != http.MethodPost:
 			onlyMethods("POST")(w, r)
 		default:
-			runAttack(l, attack, w, r)
+			runAttack(a.lab, attack, w, r)
 		}
 	})
 }

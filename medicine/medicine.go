@@ -25,6 +25,7 @@ import (
 
 	"github.com/pillboxgo/pillbox/crossorigin"
 	"github.com/pillboxgo/pillbox/live"
+	"github.com/pillboxgo/pillbox/medicine/lab"
 	"github.com/pillboxgo/pillbox/medicine/password"
 	"github.com/pillboxgo/pillbox/medicine/users"
 	"github.com/pillboxgo/pillbox/medicine/web"
@@ -63,6 +64,7 @@ type App struct {
 	storeName string
 	mux       *http.ServeMux
 	live      *live.Hub
+	lab       *lab.Lab
 
 	users     users.Table
 	passwords *password.Hasher

@@ -71,7 +71,8 @@ func (t *Table) get(key string) *bucket {
 }
 
 // An Attempt is something that may fail, and that counts as a failure until it
-// is known how it went: or else as many could be made at once as one likes.
+// is known how it went: or else as many could be made at once as one likes. The
+// zero Attempt counts nowhere.
 type Attempt struct{ counted []counted }
 
 type counted struct {
