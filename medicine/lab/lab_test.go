@@ -295,6 +295,7 @@ func TestManyAtOnce(t *testing.T) {
 		running++
 		most = max(most, running)
 		mu.Unlock()
+		time.Sleep(2 * time.Millisecond) // in which others may come
 		n.ServeHTTP(w, r)
 		mu.Lock()
 		running--
