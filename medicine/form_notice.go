@@ -43,22 +43,24 @@ func (n notice) leave(s *session.Session, page string) error {
 	return s.Save()
 }
 
-// takeNotice returns the notice that was left for the page of a request, and
-// removes it if a visitor is going to see it.
-func takeNotice(r *http.Request) (*notice, error) {
+// takeNotice returns the notice that was left for the page of a request, or nil,
+// and removes it if a visitor is going to see it. A notice that cannot be read is
+// none: it is not worth a page that can be shown, and another application may
+// have left anything on a shared session.
+func takeNotice(r *http.Request) *notice {
 	// A browser that fetches a page in advance may never show it.
 	if r.Method != http.MethodGet || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
-		return nil, nil
+		return nil
 	}
 	messages, err := session.From(r.Context()).Flashes(r.URL.Path)
 	if err != nil || len(messages) == 0 {
-		return nil, err
+		return nil
 	}
 	var n notice
-	if json.Unmarshal([]byte(messages[len(messages)-1]), &n) != nil {
-		return nil, nil // another application's, on a shared session
+	if json.Unmarshal([]byte(messages[len(messages)-1]), &n) != nil || n.Message == "" {
+		return nil
 	}
-	return &n, nil
+	return &n
 }
 
 // String returns the notice as the script in the page reads it, or "" for none.

@@ -6,12 +6,14 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"math"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/pillboxgo/pillbox/medicine/password"
 	"github.com/pillboxgo/pillbox/medicine/web"
 	"github.com/pillboxgo/pillbox/session"
 )
@@ -117,9 +119,8 @@ func (a *App) known(r *http.Request, v *view) error {
 	if err != nil {
 		return err
 	}
-	v.User, v.Known = user.Name, true
-	v.Notice, err = takeNotice(r)
-	return err
+	v.User, v.Known, v.Notice = user.Name, true, takeNotice(r)
+	return nil
 }
 
 func fillAccount(a *App, r *http.Request, v *view) error {
@@ -238,6 +239,11 @@ func (v *view) Above(fields ...string) *notice {
 // Medicines are those to pick from. Any other name can be written.
 func (v *view) Medicines() []string {
 	return []string{"Ibuprofen", "Paracetamol", "Amoxicillin", "Cetirizine", "Omeprazole", "Vitamin D"}
+}
+
+// PasswordHint says what a password needs.
+func (v *view) PasswordHint() string {
+	return fmt.Sprintf("At least %d characters. A long one is better than a strange one.", password.MinCharacters)
 }
 
 // Others returns how many sessions there are beside the visitor's own.
