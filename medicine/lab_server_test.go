@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/pillboxgo/pillbox/medicine"
+	"github.com/pillboxgo/pillbox/medicine/lab"
 	"github.com/pillboxgo/pillbox/medicine/password"
 	"github.com/pillboxgo/pillbox/medicine/users"
 	"github.com/pillboxgo/pillbox/session"
@@ -34,6 +35,7 @@ type labServer struct {
 	secrets []string        // what was in a request or an answer that stands for a session or an account
 	events  map[string]int  // how often each kind of event was emitted
 	forged  []int64         // store calls of each GET with a cookie that the server never set
+	mark    string          // what the lab's requests have in lab.Header
 	lose    string          // the path of the answer that is lost, if one is
 }
 
@@ -113,6 +115,10 @@ func serveLab(t *testing.T, name string) *labServer {
 func (s *labServer) note(r *http.Request, body []byte, header http.Header, calls int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if mark := r.Header.Get(lab.Header); mark != "" {
+		s.mark = mark
+		s.secrets = append(s.secrets, mark)
+	}
 	var values []string
 	for _, c := range r.Cookies() {
 		values = append(values, c.Value)

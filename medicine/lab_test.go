@@ -209,6 +209,29 @@ func TestLabWithoutAPlainAddress(t *testing.T) {
 	v.do("POST", "/lab/tampered", "").wantError(t, "POST /lab/tampered over TLS", http.StatusNotImplemented, "lab_unavailable")
 }
 
+// The sign-ups of the lab are not those of whoever is at the machine's own
+// address, of which there may be twenty at once.
+func TestLabSignUpsAreNotCounted(t *testing.T) {
+	s := serveLab(t, "memory")
+	s.visitor(t).do("POST", "/lab/fixation", "").outcome(t, "POST /lab/fixation")
+	signUp := func(i int, mark string) int {
+		body := fmt.Sprintf(`{"username":"visitor%d","password":"correct horse battery"}`, i)
+		return s.visitor(t).do("POST", "/register", body, "Content-Type", "application/json", lab.Header, mark).status
+	}
+	for i := range 21 {
+		if got := signUp(i, s.mark); got != http.StatusCreated {
+			t.Fatalf("sign-up %d of the lab is answered with %d; want 201", i, got)
+		}
+	}
+	got := http.StatusCreated
+	for i := 21; i < 60 && got == http.StatusCreated; i++ {
+		got = signUp(i, "1")
+	}
+	if got != http.StatusTooManyRequests {
+		t.Errorf("sign-ups that only claim to be the lab's are answered with %d in the end; want 429", got)
+	}
+}
+
 // Many at once are told to come back, and those that run do not disturb each other.
 func TestManyAttacksAtOnce(t *testing.T) {
 	s := serveLab(t, "sqlite")

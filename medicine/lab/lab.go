@@ -99,7 +99,8 @@ type Lab struct {
 	config  Config
 	limiter *rate.Limiter
 	slots   chan struct{}
-	token   string // what its requests have in their header
+	limit   time.Duration // for one attack
+	token   string        // what its requests have in their header
 }
 
 // New returns a Lab, which does nothing until it is told to.
@@ -111,6 +112,7 @@ func New(config Config) *Lab {
 		config:  config,
 		limiter: rate.NewLimiter(perSecond, burst),
 		slots:   make(chan struct{}, parallel),
+		limit:   attackTime,
 		token:   rand.Text(),
 	}
 }
@@ -148,7 +150,7 @@ func (l *Lab) Run(ctx context.Context, attack string, server *net.TCPAddr) (Outc
 	}
 	defer func() { <-l.slots }()
 
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), attackTime)
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limit)
 	defer cancel()
 	r := newRun(detached, ctx, l.config.CookieName, l.token, server)
 	defer l.cleanUp(r)

@@ -209,6 +209,29 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// A server that hangs does not hold the lab for ever.
+func TestServerHangs(t *testing.T) {
+	n := newNaive(none)
+	done := make(chan struct{})
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/logout" {
+			<-done
+		}
+		n.ServeHTTP(w, r)
+	}))
+	defer close(done)
+	var r record
+	l := r.lab(nil)
+	l.Limit(time.Second)
+	var incomplete *lab.IncompleteError
+	if _, err := l.Run(t.Context(), "replayed", addr); !errors.As(err, &incomplete) {
+		t.Errorf("Run = %v; want an IncompleteError", err)
+	}
+	if len(r.cookies) != 1 || r.log.Len() > 0 {
+		t.Errorf("%d sessions were ended, and the log has %q; want 1 and nothing", len(r.cookies), &r.log)
+	}
+}
+
 // Whoever leaves in the middle leaves nothing behind.
 func TestLeavingHalfWay(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
