@@ -38,7 +38,7 @@ func (a *App) signIn(r *http.Request, name, pass string) (users.User, error) {
 		folded = "" // nobody has such a name
 	}
 	from := addressKey(a.address(r))
-	attempt, err := a.throttles.beginSignIn(folded, from)
+	attempt, err := a.throttles.beginSignIn(r.Context(), folded, from)
 	if err != nil {
 		return users.User{}, err
 	}
@@ -123,7 +123,7 @@ func (a *App) register(r *http.Request, name, pass string) (users.User, error) {
 	}
 	attempt := new(throttle.Attempt)
 	if !a.lab.Sent(r) { // which has its own limit, and the address of whoever is at the machine
-		if attempt, err = a.throttles.beginRegistration(addressKey(a.address(r))); err != nil {
+		if attempt, err = a.throttles.beginRegistration(r.Context(), addressKey(a.address(r))); err != nil {
 			return users.User{}, err
 		}
 	}

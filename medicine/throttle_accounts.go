@@ -1,6 +1,7 @@
 package medicine
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -47,7 +48,7 @@ func pairKey(folded, address string) string { return address + " " + folded }
 
 // beginSignIn begins an attempt to sign in, of which it is not known yet whether
 // there is such an account. An empty folded name is no account for certain.
-func (t *throttles) beginSignIn(folded, address string) (*throttle.Attempt, error) {
+func (t *throttles) beginSignIn(ctx context.Context, folded, address string) (*throttle.Attempt, error) {
 	counts := []throttle.Count{{Table: t.address, Key: address}}
 	if folded != "" {
 		pair := pairKey(folded, address)
@@ -56,15 +57,17 @@ func (t *throttles) beginSignIn(folded, address string) (*throttle.Attempt, erro
 			counts = append(counts, throttle.Count{Table: t.account, Key: folded})
 		}
 	}
-	return begin("sign in", counts...)
+	return begin(ctx, "sign in", counts...)
 }
 
-func (t *throttles) beginRegistration(address string) (*throttle.Attempt, error) {
-	return begin("register", throttle.Count{Table: t.register, Key: address})
+func (t *throttles) beginRegistration(ctx context.Context, address string) (*throttle.Attempt, error) {
+	return begin(ctx, "register", throttle.Count{Table: t.register, Key: address})
 }
 
-func begin(what string, counts ...throttle.Count) (*throttle.Attempt, error) {
-	attempt, wait, ok := throttle.Begin(counts...)
+func begin(ctx context.Context, what string, counts ...throttle.Count) (*throttle.Attempt, error) {
+	ctx, cancel := context.WithTimeout(ctx, queueTime)
+	defer cancel()
+	attempt, wait, ok := throttle.Begin(ctx, counts...)
 	if !ok {
 		return nil, &problem{
 			status: http.StatusTooManyRequests, retryAfter: wait, Code: "too_many_attempts",

@@ -4,6 +4,7 @@ package throttle
 
 import (
 	"container/list"
+	"context"
 	"math"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type bucket struct {
 	key      string
 	tokens   *rate.Limiter
 	underWay int
+	ended    chan struct{} // closed when one that is under way ends; nil if nobody waits
 }
 
 // New returns a table without keys.
@@ -87,37 +89,60 @@ type Count struct {
 }
 
 // Begin begins an attempt that counts for these keys. If one of them has no
-// failure left, ok is false, nothing counts, and wait is how long to wait. The
-// caller ends the attempt with exactly one of [Attempt.Failed] and
-// [Attempt.Dropped].
-func Begin(counts ...Count) (a *Attempt, wait time.Duration, ok bool) {
+// failure left, ok is false, nothing counts, and wait is how long until the first
+// such one has. Where
+// others are under way that may use up what is left, Begin waits for them, as
+// long as ctx is not done: many who do it right at once are all let through.
+//
+// Everybody names the tables in the same order. The caller ends the attempt with
+// exactly one of [Attempt.Failed] and [Attempt.Dropped].
+func Begin(ctx context.Context, counts ...Count) (a *Attempt, wait time.Duration, ok bool) {
 	a = new(Attempt)
 	for _, c := range counts {
-		b, left := c.Table.begin(c.Key)
-		wait = max(wait, left)
-		if b != nil {
-			a.counted = append(a.counted, counted{c.Table, b})
+		b, wait := c.Table.begin(ctx, c.Key)
+		if b == nil {
+			a.Dropped()
+			return nil, wait, false
 		}
-	}
-	if len(a.counted) < len(counts) {
-		a.Dropped()
-		return nil, wait, false
+		a.counted = append(a.counted, counted{c.Table, b})
 	}
 	return a, 0, true
 }
 
 // begin counts an attempt as under way, or returns how long to wait.
-func (t *Table) begin(key string) (*bucket, time.Duration) {
+func (t *Table) begin(ctx context.Context, key string) (*bucket, time.Duration) {
+	for {
+		b, ended, wait := t.try(key)
+		if ended == nil {
+			return b, wait
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, time.Second // they will be done by then
+		}
+	}
+}
+
+// try counts an attempt as under way, or returns how long to wait, or what is
+// closed when it is worth to try again.
+func (t *Table) try(key string) (b *bucket, ended <-chan struct{}, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := t.get(key)
-	missing := 1 + float64(b.underWay) - b.tokens.TokensAt(time.Now())
-	if missing > 0 {
-		wait := time.Duration(math.Ceil(missing * float64(t.limit.Every)))
-		return nil, max(wait, time.Millisecond)
+	b = t.get(key)
+	left := b.tokens.TokensAt(time.Now())
+	switch {
+	case left < 1:
+		wait := time.Duration(math.Ceil((1 - left) * float64(t.limit.Every)))
+		return nil, nil, max(wait, time.Millisecond)
+	case left < float64(b.underWay+1):
+		if b.ended == nil {
+			b.ended = make(chan struct{})
+		}
+		return nil, b.ended, 0
 	}
 	b.underWay++
-	return b, 0
+	return b, nil, 0
 }
 
 // Failed ends an attempt that counts.
@@ -133,6 +158,10 @@ func (a *Attempt) end(failed bool) {
 		c.bucket.underWay--
 		if failed {
 			c.bucket.tokens.AllowN(time.Now(), 1)
+		}
+		if c.bucket.ended != nil {
+			close(c.bucket.ended)
+			c.bucket.ended = nil
 		}
 		c.table.mu.Unlock()
 	}

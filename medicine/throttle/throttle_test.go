@@ -1,6 +1,7 @@
 package throttle_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 
 // fail makes an attempt and lets it fail, if it may be made.
 func fail(counts ...throttle.Count) (wait time.Duration, ok bool) {
-	a, wait, ok := throttle.Begin(counts...)
+	a, wait, ok := throttle.Begin(context.Background(), counts...)
 	if ok {
 		a.Failed()
 	}
@@ -59,7 +60,7 @@ func TestSuccessDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		count := throttle.Count{Table: throttle.New(throttle.Limit{Burst: 1, Every: time.Hour, Keys: 10}), Key: "a"}
 		for i := range 100 {
-			a, _, ok := throttle.Begin(count)
+			a, _, ok := throttle.Begin(t.Context(), count)
 			if !ok {
 				t.Fatalf("attempt %d is refused after those that went well", i+1)
 			}
@@ -94,6 +95,49 @@ func TestAttemptsAtOnce(t *testing.T) {
 	}
 }
 
+// Many who do it right at once are all let through, one behind the other if need
+// be; who does not wait until then is told to try again.
+func TestSuccessesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		count := throttle.Count{Table: throttle.New(throttle.Limit{Burst: 2, Every: time.Hour, Keys: 10}), Key: "a"}
+		var most, now atomic.Int64
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				a, _, ok := throttle.Begin(t.Context(), count)
+				if !ok {
+					t.Error("an attempt is refused although none has failed")
+					return
+				}
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+				a.Dropped()
+			})
+		}
+		wg.Wait()
+		if n := most.Load(); n > 2 {
+			t.Errorf("%d attempts were under way at once; want at most 2", n)
+		}
+
+		first, _, _ := throttle.Begin(t.Context(), count)
+		second, _, _ := throttle.Begin(t.Context(), count)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, wait, ok := throttle.Begin(ctx, count); ok || wait != time.Second {
+			t.Errorf("behind two that take long: wait %v, ok %v; want 1 s, false", wait, ok)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			first.Failed()
+			second.Failed()
+		}()
+		if _, wait, ok := throttle.Begin(t.Context(), count); ok || wait < 59*time.Minute {
+			t.Errorf("behind two that fail: wait %v, ok %v; want an hour, false", wait, ok)
+		}
+	})
+}
+
 func TestAllOrNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wide := throttle.Count{Table: throttle.New(throttle.Limit{Burst: 10, Every: time.Second, Keys: 10}), Key: "a"}
@@ -112,10 +156,6 @@ func TestAllOrNothing(t *testing.T) {
 		}
 		if _, ok := fail(wide); ok {
 			t.Error("an eleventh failure is let through")
-		}
-		// The longest wait counts.
-		if wait, ok := fail(wide, narrow); ok || wait != time.Minute {
-			t.Errorf("both empty: wait %v, ok %v; want a minute, false", wait, ok)
 		}
 	})
 }
@@ -142,7 +182,7 @@ func TestFlood(t *testing.T) {
 // A key may be forgotten while an attempt is under way.
 func TestForgottenUnderWay(t *testing.T) {
 	table := throttle.New(throttle.Limit{Burst: 1, Every: time.Hour, Keys: 1})
-	a, _, _ := throttle.Begin(throttle.Count{Table: table, Key: "a"})
+	a, _, _ := throttle.Begin(t.Context(), throttle.Count{Table: table, Key: "a"})
 	fail(throttle.Count{Table: table, Key: "b"})
 	a.Failed()
 	if _, ok := fail(throttle.Count{Table: table, Key: "a"}); !ok {
