@@ -1,7 +1,9 @@
+import { bad, type PillboxError } from "./error.js";
+import { parse } from "./json.js";
 import { follow, type LiveOptions, type LiveSession } from "./live.js";
-import { milliseconds, request, resolve, type RequestOptions } from "./request.js";
+import { open, resolve, sleep, within, type RequestOptions } from "./request.js";
 import { poke } from "./tabs.js";
-import { Turns } from "./turns.js";
+import { makeTurns, type Turns } from "./turns.js";
 
 /** How a client makes requests. What is absent or undefined has its default. */
 export interface ClientOptions {
@@ -39,6 +41,10 @@ export interface Client {
   live(url?: string, options?: LiveOptions): LiveSession;
 }
 
+const TIMEOUT_MS = 15_000;
+const RETRIES = 2;
+const PATIENCE_MS = 30_000;
+
 /** The page's own requests take turns whichever client makes them, since they share the browser's cookies. */
 const pageTurns = new Map<string, Turns>();
 
@@ -55,18 +61,41 @@ export function createClient({ baseUrl = "", fetch: own, timeoutMs, retries }: C
   const turns = own ? new Map<string, Turns>() : pageTurns;
   const lives = new Map<string, LiveSession>();
 
-  const send = async <T>(method: string, url: string, body: unknown, options: RequestOptions = {}): Promise<T> => {
-    const { href, origin } = resolve(url, baseUrl);
-    const to = { fetch, turns: of(turns, origin, () => new Turns()), href };
+  const send = async <T>(method: string, url: string, body?: unknown, options: RequestOptions = {}): Promise<T> => {
+    const { href, origin, json } = resolve(url, baseUrl, body);
+    const write = method !== "GET";
+    const take = of(turns, origin, makeTurns);
+    const limit = [options.timeoutMs, timeoutMs, TIMEOUT_MS].find((ms) => ms! > 0)!;
+    let tries = write ? 0 : Math.min(options.retries ?? retries ?? RETRIES, RETRIES);
+    let patience = PATIENCE_MS;
+
+    const attempt = async (signal: AbortSignal): Promise<unknown> => {
+      const accept = "application/json";
+      const headers: HeadersInit = json ? { accept, "content-type": accept } : { accept };
+      const response = await open(fetch, href, signal, { method, headers, body: json ?? null });
+      const answer = parse(await response.text());
+      if (answer === undefined && response.status !== 204) throw bad(response.status, "not JSON");
+      return answer;
+    };
+
     try {
-      return (await request(to, method, body, {
-        signal: options.signal,
-        timeoutMs: milliseconds(options.timeoutMs, timeoutMs!),
-        retries: options.retries ?? retries,
+      return (await within(limit, options.signal, async (signal, more) => {
+        for (;;) {
+          try {
+            return await take(write, signal, () => attempt(signal));
+          } catch (error) {
+            const wait = (error as PillboxError).retryAfterMs;
+            if (!(wait! <= patience) || !(tries-- > 0)) throw error;
+            patience -= wait!;
+            more(Infinity);
+            await sleep(wait!, signal);
+            more(limit);
+          }
+        }
       })) as T;
     } finally {
       // It may have made, renewed or ended a session, also when no answer says so.
-      if (method !== "GET") poke(origin);
+      if (write) poke(origin);
     }
   };
 
@@ -77,7 +106,7 @@ export function createClient({ baseUrl = "", fetch: own, timeoutMs, retries }: C
     fetchDelete: (url, options) => send("DELETE", url, undefined, options),
     live(url = "/live", { share = !own } = {}) {
       const target = resolve(url, baseUrl);
-      return of(lives, target.href + share, () => follow({ fetch, ...target, share }));
+      return of(lives, target.href + share, () => follow(fetch, target, share));
     },
   };
 }

@@ -6,7 +6,7 @@ export class PillboxError extends Error {
   override readonly name = "PillboxError";
 
   /** The HTTP status of the answer, or 0 when none arrived. */
-  readonly status: number;
+  declare readonly status: number;
 
   /**
    * The server's own word for the error, or one of this package's:
@@ -17,13 +17,13 @@ export class PillboxError extends Error {
    * - `"bad_answer"`: the answer is not what was agreed, such as an HTML page where JSON should be
    * - `"bad_request"`: nothing was sent, because the address or the body cannot be
    */
-  readonly code: string;
+  declare readonly code: string;
 
   /** The input that is at fault, where the server names one. */
-  readonly field?: string;
+  declare readonly field?: string;
 
   /** How many milliseconds the server asks to wait before the next try, where it does. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(
     status: number,
@@ -31,16 +31,21 @@ export class PillboxError extends Error {
     message: string,
     more: { field?: string | undefined; retryAfterMs?: number | undefined; cause?: unknown } = {},
   ) {
-    super(message, "cause" in more ? { cause: more.cause } : undefined);
+    super(message, more); // of which it takes the cause
     this.status = status;
     this.code = code;
     // An absent member stays absent, so that the error compares and prints as it was told.
-    if (more.field !== undefined) this.field = more.field;
-    if (more.retryAfterMs !== undefined) this.retryAfterMs = more.retryAfterMs;
+    if (more.field) this.field = more.field;
+    if (more.retryAfterMs! >= 0) this.retryAfterMs = more.retryAfterMs!;
   }
 
   /** Whether the server may have done what was asked, although no answer says so. */
   get unsure(): boolean {
-    return this.code !== "bad_request" && (this.status === 0 || this.status >= 500);
+    return !this.status || this.status >= 500;
   }
+}
+
+/** The error of an answer that is not what was agreed. */
+export function bad(status: number, what: string): PillboxError {
+  return new PillboxError(status, "bad_answer", `The server's answer is ${what}.`);
 }

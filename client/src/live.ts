@@ -1,6 +1,7 @@
-import { Connection, type TIMES } from "./connection.js";
+import { connect, type Connection } from "./connection.js";
+import type { Target } from "./request.js";
 import { START, type LiveState } from "./state.js";
-import { alone, shared, type Source } from "./tabs.js";
+import { source } from "./tabs.js";
 
 /** How a live session is followed. */
 export interface LiveOptions {
@@ -29,19 +30,12 @@ export interface LiveSession {
   refresh(): void;
 }
 
-/** What a client gives to its live sessions. */
-export interface Line {
-  fetch: typeof fetch;
-  href: string;
-  origin: string;
-  share: boolean;
-  times?: typeof TIMES;
-}
-
-export function follow({ fetch, href, origin, share, times }: Line): LiveSession {
+/** Makes a live session. With share it is one that may be shared. */
+export function follow(fetch: typeof globalThis.fetch, { href, origin }: Target, share: boolean): LiveSession {
   const subscribers = new Set<{ run: (state: LiveState) => void }>();
   let state = START;
-  let source: Source | undefined;
+  let states: Connection | undefined;
+  let listening: AbortController | undefined;
 
   const get = () => state;
   const set = (next: LiveState) => {
@@ -49,7 +43,7 @@ export function follow({ fetch, href, origin, share, times }: Line): LiveSession
     for (const subscriber of [...subscribers]) {
       if (!subscribers.has(subscriber)) continue; // another one has ended it
       try {
-        subscriber.run(state);
+        subscriber.run(next);
       } catch (error) {
         queueMicrotask(() => {
           throw error;
@@ -58,44 +52,41 @@ export function follow({ fetch, href, origin, share, times }: Line): LiveSession
     }
   };
   const open = () => {
-    const owner = { href, origin, state: get, set, connect: (tell: typeof set) => new Connection(fetch, href, state, tell, times) };
-    const can = share && globalThis.document && globalThis.BroadcastChannel && globalThis.navigator?.locks;
-    source ??= can ? shared(owner) : alone(owner);
+    states ??= source({ href, origin }, share, get, set, (tell) => connect(fetch, href, state, tell));
   };
   const close = () => {
-    source?.close();
-    source = undefined;
-    if (state.status === "live" || state.status === "offline") state = { ...state, status: "connecting", changed: [], error: undefined };
+    states?.stop();
+    states = undefined;
+    if (/live|offline/.test(state.status)) state = { ...state, status: "connecting", changed: [], error: undefined };
   };
 
   // A page that waits in the browser's history would hold the stream and the lock, or could not wait there at all.
   const events = (event: Event) => {
     if (event.type === "pagehide") close();
     else if (event.type === "pageshow") open();
-    else if (event.type === "online" || document.visibilityState === "visible") source?.wake(false);
+    else if (event.type === "online" || document.visibilityState === "visible") states?.wake(false);
   };
-  const listen = (change: "addEventListener" | "removeEventListener") => {
-    if (!globalThis.document) return;
-    for (const type of ["pagehide", "pageshow", "online"]) globalThis[change](type, events);
-    document[change]("visibilitychange", events);
-  };
-
   return {
+    get,
+    refresh: () => states?.wake(true),
     subscribe(run) {
       run(state);
       const subscriber = { run };
       subscribers.add(subscriber);
       if (subscribers.size === 1) {
-        listen("addEventListener");
+        listening = new AbortController();
+        const { signal } = listening;
+        if (globalThis.document) {
+          // visibilitychange bubbles up to here.
+          for (const type of ["pagehide", "pageshow", "online", "visibilitychange"]) addEventListener(type, events, { signal });
+        }
         open();
       }
       return () => {
         if (!subscribers.delete(subscriber) || subscribers.size) return;
-        listen("removeEventListener");
+        listening!.abort();
         close();
       };
     },
-    get,
-    refresh: () => source?.wake(true),
   };
 }

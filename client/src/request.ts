@@ -1,6 +1,5 @@
 import { PillboxError } from "./error.js";
-import { isObject, parse } from "./json.js";
-import type { Turns } from "./turns.js";
+import { parse, type Fields } from "./json.js";
 
 /** How one request is made. What is absent or undefined is as the client has it. */
 export interface RequestOptions {
@@ -23,150 +22,92 @@ export interface RequestOptions {
 /** The longest delay of setTimeout: beyond it, timers fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
-const RETRIES = 2;
-const WAIT_MS = 30_000;
-
-/** A number of milliseconds that setTimeout takes, or the fallback for what means none. */
-export function milliseconds(ms: number | undefined, fallback: number): number {
-  return ms! > 0 ? Math.min(ms!, LONGEST) : fallback;
-}
-
-/** Where a request goes. */
+/** What a request is, once it is known to be one. */
 export interface Target {
   href: string;
   origin: string;
-}
-
-/** The tools of one request: all of them come from its client. */
-export interface Sender {
-  fetch: typeof fetch;
-  turns: Turns;
-  href: string;
+  json?: string | undefined;
 }
 
 /**
- * Resolves an address against a base, which may be "" for the page's own.
+ * Resolves an address against a base, which may be "" for the page's own, and writes a body as JSON.
  *
  * A relative address never leaves the origin of its base, whatever it begins with: "//host" and "/\host" do so for a
  * browser, and addresses are often put together from what people typed.
  */
-export function resolve(url: string, base: string): Target {
+export function resolve(url: string, base: string, body?: unknown): Target {
+  let cause: unknown;
   try {
     const page = globalThis.document?.baseURI ?? globalThis.location?.href;
     const absolute = /^https?:\/\//i.test(url);
-    const home = base ? new URL(base, page).href.replace(/\/*$/, "/") : (page ?? "http://localhost");
-    const target = new URL(base && !absolute ? home + url.replace(/^\//, "") : url, home);
-    if (/^http/.test(target.protocol) && !target.username && !target.password && (absolute || target.origin === new URL(home).origin)) {
-      // Without a page and a base, only the given fetch can know where a relative address leads.
-      return { href: absolute || base || page ? target.href : url, origin: target.origin };
-    }
-  } catch {
-    // The same error tells of it.
+    const home = new URL(base ? base.replace(/\/*$/, "/") : (page ?? "http://localhost"), page);
+    const { href, origin } = new URL(base && !absolute ? home + url.replace(/^\//, "") : url, home);
+    // Without a page and a base, only the given fetch can know where a relative address leads.
+    if (absolute || origin === home.origin) return { href: absolute || base || page ? href : url, origin, json: JSON.stringify(body) };
+  } catch (error) {
+    cause = error;
   }
-  throw new PillboxError(0, "bad_request", "The request has no address that it can be sent to.");
+  throw new PillboxError(0, "bad_request", "The request cannot be sent as it is.", { cause });
 }
 
-/** Sends a request, once it is its turn, and again where that is harmless and the server says when. */
-export async function request(to: Sender, method: string, body: unknown, options: RequestOptions): Promise<unknown> {
-  const { signal, timeoutMs, retries = RETRIES } = options;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(body);
-  } catch (cause) {
-    throw new PillboxError(0, "bad_request", "The request cannot be written as JSON.", { cause });
-  }
-  let tries = method === "GET" ? Math.min(retries, RETRIES) : 0;
-  let patience = WAIT_MS;
-  for (;;) {
-    try {
-      return await attempt(to, method, text, signal, milliseconds(timeoutMs, 15_000));
-    } catch (cause) {
-      const wait = (cause as PillboxError).retryAfterMs;
-      if (wait === undefined || wait > patience || !(tries-- > 0)) throw cause;
-      patience -= wait;
-      await sleep(wait, signal);
-    }
-  }
-}
-
-async function attempt(
-  { fetch, turns, href }: Sender,
-  method: string,
-  body: string | undefined,
-  outer: AbortSignal | undefined,
-  timeoutMs: number,
-): Promise<unknown> {
-  if (outer?.aborted) throw aborted(outer.reason);
-  // A timer and a listener of its own are taken down when the answer is here; AbortSignal.timeout and any are not.
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  const timer = setTimeout(stop, timeoutMs);
-  outer?.addEventListener("abort", stop);
-  try {
-    return await turns.take(method !== "GET", controller.signal, async () => {
-      const response = await fetch(href, {
-        method,
-        credentials: "include",
-        cache: "no-store",
-        signal: controller.signal,
-        headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
-        ...(body === undefined ? {} : { body }),
-      });
-      return read(response, await response.text());
-    });
-  } catch (cause) {
-    if (cause instanceof PillboxError) throw cause;
-    if (outer?.aborted) throw aborted(cause);
-    throw controller.signal.aborted
-      ? new PillboxError(0, "timeout", "The server took too long to answer. Try again in a moment.", { cause })
-      : new PillboxError(0, "offline", "The server cannot be reached. Try again in a moment.", { cause });
-  } finally {
-    clearTimeout(timer);
-    outer?.removeEventListener("abort", stop);
-  }
-}
-
-function read(response: Response, text: string): unknown {
-  const { status } = response;
-  if (!text && (status === 204 || status === 205)) return undefined;
-  const answer = parse(text);
-  if (!response.ok) throw refusal(response, answer);
-  if (answer === undefined) {
-    throw new PillboxError(status, "bad_answer", "The server answered with something that is not JSON.");
-  }
-  return answer;
-}
-
-/** The error that an answer of status 300 or more stands for. The answer is its parsed body. */
-export function refusal({ status, headers }: Response, answer: unknown): PillboxError {
-  const error = isObject(answer) && isObject(answer.error) ? answer.error : {};
-  const word = (value: unknown) => (typeof value === "string" && value ? value : undefined);
-  return new PillboxError(status, word(error.code) ?? "bad_answer", word(error.message) ?? `The server answered with status ${status}.`, {
-    field: word(error.field),
-    retryAfterMs: status === 429 || status === 503 ? retryAfter(headers.get("Retry-After")) : undefined,
+/** Sends one request with the session's cookie. It throws where the answer tells of an error. */
+export async function open(fetch: typeof globalThis.fetch, href: string, signal: AbortSignal, init: RequestInit): Promise<Response> {
+  const response = await fetch(href, { credentials: "include", cache: "no-store", signal, ...init });
+  const { ok, status, headers } = response;
+  if (ok) return response;
+  // Whole seconds, or an HTTP date (RFC 9110 §10.2.3).
+  const after = (/^(429|503)$/.test(`${status}`) && headers.get("retry-after")) || "";
+  const wait = /^\d+$/.test(after) ? +after * 1000 : / GMT$/.test(after) ? Date.parse(after) - Date.now() : NaN;
+  const { error = {} } = (parse(await response.text()) ?? {}) as { error?: Fields };
+  const word = (name: string, otherwise = "") => (typeof error?.[name] === "string" && error[name]) || otherwise;
+  throw new PillboxError(status, word("code", "bad_answer"), word("message", `The server answered with status ${status}.`), {
+    field: word("field"),
+    retryAfterMs: Math.max(wait, 0),
   });
 }
 
-/** Reads Retry-After: whole seconds, or an HTTP date (RFC 9110 §10.2.3). It is undefined for anything else. */
-export function retryAfter(value: string | null): number | undefined {
-  const ms = /^\d+$/.test((value ??= "")) ? Number(value) * 1000 : /^[A-Z][a-z]+,? .*GMT$/.test(value) ? Date.parse(value) - Date.now() : NaN;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST);
+/**
+ * Runs work with a signal that is aborted when its time is over, when outer is aborted, and in any case at the end.
+ * Work may set its time anew. What it rejects with becomes a PillboxError.
+ */
+export async function within<T>(
+  ms: number,
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal, more: (ms: number) => void) => Promise<T>,
+): Promise<T> {
+  // The timer is taken down at the end; that of AbortSignal.timeout is not, and it takes no Infinity.
+  const controller = new AbortController();
+  const signal = AbortSignal.any([controller.signal, outer ?? controller.signal]);
+  const stop = () => controller.abort();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const more = (ms: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(stop, Math.min(ms, LONGEST));
+  };
+  try {
+    signal.throwIfAborted();
+    more(ms);
+    return await work(signal, more);
+  } catch (cause) {
+    if (cause instanceof PillboxError) throw cause;
+    throw outer?.aborted
+      ? new PillboxError(0, "aborted", "The request was stopped.", { cause })
+      : signal.aborted
+        ? new PillboxError(0, "timeout", "The server took too long to answer. Try again soon.", { cause })
+        : new PillboxError(0, "offline", "The server cannot be reached. Try again soon.", { cause });
+  } finally {
+    clearTimeout(timer);
+    stop();
+  }
 }
 
-function aborted(cause: unknown): PillboxError {
-  return new PillboxError(0, "aborted", "The request was stopped.", { cause });
-}
-
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
+/** Waits, until the time is over or the signal is aborted, which has to happen at some time. It never rejects. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.min(ms, LONGEST));
+    signal.addEventListener("abort", () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      if (signal?.aborted) reject(aborted(signal.reason));
-      else resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-    if (signal?.aborted) end();
+      resolve();
+    });
   });
 }

@@ -1,20 +1,14 @@
-import { PillboxError } from "./error.js";
+import { bad } from "./error.js";
 
 /** The most that one line or one event may hold, in UTF-16 units, before the stream is given up. */
 export const MAX_EVENT = 4 * 1024 * 1024;
-
-/** What a stream says. */
-export interface Sink {
-  event(type: string, data: string): void;
-  retry(ms: number): void;
-}
 
 /**
  * Returns what reads a stream of server-sent events (HTML Standard §9.2.6), given its bytes in chunks that may be cut
  * anywhere. An event that the stream does not finish is dropped. `id` is ignored: a stream of Pillbox begins with the
  * whole state, so nothing has to be made up for.
  */
-export function reader(sink: Sink): (chunk: Uint8Array) => void {
+export function reader(event: (type: string, data: string) => void, retry: (ms: number) => void): (chunk: Uint8Array) => void {
   const decoder = new TextDecoder(); // it also drops a byte order mark
   let rest = ""; // of a line whose end has not come
   let afterCR = false;
@@ -23,14 +17,14 @@ export function reader(sink: Sink): (chunk: Uint8Array) => void {
 
   const take = (line: string) => {
     if (!line) {
-      if (data) sink.event(type || "message", data.slice(0, -1));
+      if (data) event(type || "message", data.slice(0, -1));
       type = data = "";
       return;
     }
     const [, field, value = ""] = /^([^:]*)(?:: ?([^]*))?$/.exec(line)!;
     if (field === "event") type = value;
     else if (field === "data") data += `${value}\n`;
-    else if (field === "retry" && /^\d+$/.test(value)) sink.retry(+value);
+    else if (field === "retry" && /^\d+$/.test(value)) retry(+value);
   };
 
   return (chunk) => {
@@ -46,7 +40,7 @@ export function reader(sink: Sink): (chunk: Uint8Array) => void {
     afterCR = text.endsWith("\r");
     rest += text.slice(from);
     if (rest.length + data.length > MAX_EVENT) {
-      throw new PillboxError(200, "bad_answer", "The server sent an event that is too large.");
+      throw bad(200, "too large");
     }
   };
 }

@@ -1,5 +1,11 @@
-import type { PillboxError } from "./error.js";
-import { isObject, type Fields } from "./json.js";
+import type { Fields } from "./json.js";
+
+/** What went wrong with a connection: as in a PillboxError, but plain data that tabs can hand on. */
+export interface LiveError {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
 
 /**
  * What is known of this browser's session. A state is never changed: a new one takes its place, and in `values` what
@@ -44,22 +50,18 @@ export interface LiveState {
   readonly reason: "signed-out" | "revoked" | "expired" | undefined;
 
   /** What went wrong with the connection. Undefined unless `"offline"`. */
-  readonly error: PillboxError | undefined;
+  readonly error: LiveError | undefined;
 }
 
-export const START: LiveState = {
+/** What is absent is undefined. */
+export const START = {
   status: "connecting",
-  session: undefined,
   signedIn: false,
   keys: [],
   changed: [],
   values: {},
-  idleDeadline: undefined,
-  absoluteDeadline: undefined,
   expiring: false,
-  reason: undefined,
-  error: undefined,
-};
+} as Partial<LiveState> as LiveState;
 
 /** The state after a session's first event, by which all is told anew. */
 export function begun(old: LiveState, said: Fields): LiveState {
@@ -77,46 +79,32 @@ export function begun(old: LiveState, said: Fields): LiveState {
   };
 }
 
-/** The state after a change of what the session holds. */
+/** The state after a change of what the session holds. Whether it is about to end, the server says by itself. */
 export function changed(old: LiveState, said: Fields): LiveState {
   const changed = names(said.keys);
-  const removed = new Set(names(said.removed));
-  const later = deadlines(said);
+  const removed = names(said.removed);
   return {
     ...old,
-    keys: union(old.keys, changed).filter((key) => !removed.has(key)),
+    keys: union(old.keys, changed).filter((key) => !removed.includes(key)),
     changed,
-    values: kept(old.values, {
-      ...without(old.values, changed),
-      ...(isObject(said.values) ? said.values : {}),
-    }),
-    ...later,
-    // A second of difference is the time that the event took to get here.
-    expiring: old.expiring && !(end({ ...old, ...later }) > end(old) + 1000),
+    values: {
+      ...Object.fromEntries(Object.entries(old.values).filter(([key]) => !changed.includes(key))),
+      ...kept(old.values, said.values),
+    },
+    ...deadlines(said),
   };
 }
 
-/** The state after its deadlines moved, or came near. */
-export function moved(old: LiveState, said: Fields, expiring: boolean): LiveState {
-  return { ...old, changed: [], ...deadlines(said), expiring };
-}
-
 /** The state without a session. */
-export function gone(old: LiveState, reason: LiveState["reason"]): LiveState {
+export function gone(old: LiveState, reason?: LiveState["reason"]): LiveState {
   return { ...START, status: reason ? "ended" : "none", changed: old.keys, reason };
-}
-
-/** When the session ends if nothing is done. */
-export function end({ idleDeadline, absoluteDeadline }: LiveState): number {
-  return Math.min(idleDeadline?.getTime() ?? Infinity, absoluteDeadline?.getTime() ?? Infinity);
 }
 
 /** The fresh values, each as the old object where both say the same. */
 export function kept(old: LiveState["values"], fresh: unknown): LiveState["values"] {
   return Object.fromEntries(
-    Object.entries(isObject(fresh) ? fresh : {}).map(([key, value]) => {
-      // An own property only: a key may be called "constructor".
-      const before = Object.hasOwn(old, key) ? old[key] : undefined;
+    Object.entries(fresh ?? {}).map(([key, value]) => {
+      const before = own(old, key);
       return [key, JSON.stringify(before) === JSON.stringify(value) ? before : value];
     }),
   );
@@ -124,11 +112,12 @@ export function kept(old: LiveState["values"], fresh: unknown): LiveState["value
 
 /** The names that may hold something else now: those whose values are not told may always. */
 export function differing(old: LiveState, keys: readonly string[], values: LiveState["values"]): string[] {
-  return union(old.keys, keys).filter((key) => !Object.hasOwn(values, key) || !Object.hasOwn(old.values, key) || values[key] !== old.values[key]);
+  return union(old.keys, keys).filter((key) => own(values, key) === undefined || own(values, key) !== own(old.values, key));
 }
 
-function without(values: LiveState["values"], keys: readonly string[]): LiveState["values"] {
-  return Object.fromEntries(Object.entries(values).filter(([key]) => !keys.includes(key)));
+/** A value of this name; a name may be "constructor". */
+function own(values: LiveState["values"], key: string): unknown {
+  return Object.hasOwn(values, key) ? values[key] : undefined;
 }
 
 function union(a: readonly string[], b: readonly string[]): string[] {
@@ -136,14 +125,15 @@ function union(a: readonly string[], b: readonly string[]): string[] {
 }
 
 function names(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((name) => typeof name === "string") : [];
+  return Array.isArray(value) ? value : [];
 }
 
-function deadlines(said: Fields): Pick<LiveState, "idleDeadline" | "absoluteDeadline"> {
-  return { idleDeadline: deadline(said.idle), absoluteDeadline: deadline(said.absolute) };
+/** The deadlines that are told by the time that is left. */
+export function deadlines({ idle, absolute }: Fields): Pick<LiveState, "idleDeadline" | "absoluteDeadline"> {
+  return { idleDeadline: deadline(idle), absoluteDeadline: deadline(absolute) };
 }
 
 function deadline(left: unknown): Date | undefined {
-  const date = new Date(typeof left === "number" ? Date.now() + left : NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date;
+  const date = new Date(Date.now() + ((left as number) ?? NaN));
+  return +date ? date : undefined;
 }

@@ -1,5 +1,10 @@
+import { sleep } from "./request.js";
+
+/** Runs send when its turn has come. */
+export type Turns = <T>(write: boolean, signal: AbortSignal, send: () => Promise<T>) => Promise<T>;
+
 /**
- * Turns keeps one visitor in one session.
+ * Turns keep one visitor in one session.
  *
  * Nothing ties the parallel requests of a visitor without a cookie together: a server makes a session for each of
  * them, and the last cookie wins. So a request that finds none of its kind under way goes alone. Those made
@@ -7,47 +12,38 @@
  *
  * A read is not enough to lead a write, because a read makes no session on a server that stores nothing without
  * cause. The rule holds for every burst, not only for the first request of a page: the session may have ended since.
+ *
+ * A request whose signal is aborted while it waits goes at once: it fails by the same signal, and leads nobody. Each signal
+ * has to be aborted at some time.
  */
-export class Turns {
-  #alone: { answered: Promise<boolean>; write: boolean } | undefined;
-  #reads = 0;
-  #writes = 0;
+export function makeTurns(): Turns {
+  let alone: { write: boolean; answered: Promise<boolean> } | undefined;
+  const running: [reads: number, writes: number] = [0, 0];
 
-  /**
-   * Runs send when its turn has come. When signal is aborted before that, send runs at once: it has the same signal
-   * and fails by it, without a request and without leading others.
-   */
-  async take<T>(write: boolean, signal: AbortSignal, send: () => Promise<T>): Promise<T> {
-    const stopped = new Promise<boolean>((resolve) => {
-      signal.addEventListener("abort", () => resolve(false), { once: true });
-    });
-    while (this.#alone && !signal.aborted) {
-      const { answered, write: led } = this.#alone;
-      if ((await Promise.race([answered, stopped])) && (led || !write)) return this.#count(write, send);
+  return async (write, signal, send) => {
+    const stopped = sleep(Infinity, signal);
+    let led = false;
+    while (alone && !led && !signal.aborted) {
+      const leader = alone;
+      led = (await Promise.race([leader.answered, stopped])) === true && (leader.write || !write);
     }
-    if (signal.aborted || this.#writes > 0 || (!write && this.#reads > 0)) return this.#count(write, send);
-
-    let settle!: (answered: boolean) => void;
-    this.#alone = { answered: new Promise<boolean>((resolve) => (settle = resolve)), write };
-    let ok = false;
+    let settle: ((answered: boolean) => void) | undefined;
+    if (!led && !signal.aborted && !running[1] && (write || !running[0])) {
+      alone = { write, answered: new Promise((resolve) => (settle = resolve)) };
+    }
+    const kind = write ? 1 : 0;
+    let answered = false;
+    running[kind]++;
     try {
-      const value = await this.#count(write, send);
-      ok = true;
-      return value;
+      const answer = await send();
+      answered = true;
+      return answer;
     } finally {
-      this.#alone = undefined;
-      settle(ok);
+      running[kind]--;
+      if (settle) {
+        alone = undefined;
+        settle(answered);
+      }
     }
-  }
-
-  async #count<T>(write: boolean, send: () => Promise<T>): Promise<T> {
-    if (write) this.#writes++;
-    else this.#reads++;
-    try {
-      return await send();
-    } finally {
-      if (write) this.#writes--;
-      else this.#reads--;
-    }
-  }
+  };
 }
