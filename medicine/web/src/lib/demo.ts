@@ -95,7 +95,7 @@ function pillsIn({ status, body }: Exchange): number | undefined {
   }
 }
 
-const MOST = 400;
+const MOST = 240;
 
 /** A body as it came, cut where it would fill the page. */
 export function excerpt(body: string): string {

@@ -144,7 +144,7 @@ export function judge(name: "forgery" | "foreign", live: boolean, before: Pills,
       request: name === "forgery" ? "POST /pills" : "GET /pills",
       cookie: live ? "the visitor’s, if the browser lets it go along" : "none: the visitor has no session",
       status: null,
-      answer: report.read === null ? said(report.error) : `The page read: ${report.read.slice(0, 200)}`,
+      answer: report.read === null ? kept(report.error) : `The page read: ${report.read.slice(0, 200)}`,
     },
     {
       who: "visitor",
@@ -177,6 +177,7 @@ function own(live: boolean): string {
   return live ? "the visitor’s own" : "none: the visitor has no session";
 }
 
-function said(error: string): string {
-  return error === "" ? "The page was told nothing." : error;
+/** What the foreign page was told in place of the answer. */
+function kept(error: string): string {
+  return error === "" ? "The page was told nothing." : `The page was told: ${error}`;
 }

@@ -162,14 +162,16 @@ export class Pharmacy {
   }
 }
 
-/**
- * Gathers the pills of one name, in the order in which each name came first. A pill that another client left without a
- * name, or that is no object, has the name "".
- */
+/** The name of a pill. One that another client left without a name, or that is no object, has the name "". */
+export function nameOf(pill: Pill | null): string {
+  return typeof pill?.name === "string" ? pill.name : "";
+}
+
+/** Gathers the pills of one name, in the order in which each name came first. */
 export function group(pills: readonly (Pill | null)[]): Group[] {
   const groups = new Map<string, Group>();
   pills.forEach((pill, last) => {
-    const name = typeof pill?.name === "string" ? pill.name : "";
+    const name = nameOf(pill);
     groups.set(name, { name, count: (groups.get(name)?.count ?? 0) + 1, last });
   });
   return [...groups.values()];
@@ -181,7 +183,7 @@ function listOf(value: unknown): readonly Pill[] {
 }
 
 function same(a: readonly (Pill | null)[], b: readonly (Pill | null)[] | undefined): boolean {
-  return b !== undefined && a.length === b.length && a.every((pill, i) => pill?.name === b[i]?.name);
+  return b !== undefined && a.length === b.length && a.every((pill, i) => nameOf(pill) === nameOf(b[i] ?? null));
 }
 
 export const pharmacy = new Pharmacy();

@@ -54,10 +54,14 @@ export class Visitor {
     });
   }
 
-  /** Signs out. It rejects with a PillboxError, and then nothing has changed for this page. */
-  async leave(): Promise<void> {
+  /**
+   * Signs out. It calls done when the server has answered, before the page turns to the signed-out state. It rejects
+   * with a PillboxError, and then nothing has changed for this page.
+   */
+  async leave(done?: () => void): Promise<void> {
     await this.#own(async () => {
       await fetchPost("/logout", {});
+      done?.();
       this.signIn = undefined;
       this.#set(false);
     });
@@ -142,7 +146,7 @@ export class Visitor {
         return {
           signedIn,
           title: "Your session was ended.",
-          text: "It was ended from another device, or by those who run this site. If that was not you, sign in and change who can.",
+          text: "It was ended from another device, or by those who run this site. If you did not expect that, sign in and look at your devices.",
         };
       default: {
         const { absoluteDeadline } = this.#last ?? state;

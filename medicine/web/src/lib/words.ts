@@ -43,3 +43,8 @@ export function left(until: Date, now: Date): string {
   const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
+
+/** Enough of a public id to tell a few apart. The whole one is too long for a sentence. */
+export function short(publicId: string): string {
+  return publicId.length > 12 ? `${publicId.slice(0, 8)}…` : publicId;
+}
