@@ -179,5 +179,5 @@ function own(live: boolean): string {
 
 /** What the foreign page was told in place of the answer. */
 function kept(error: string): string {
-  return error === "" ? "The page was told nothing." : `The page was told: ${error}`;
+  return error === "" ? "The page was told nothing." : `The page says: “${error}”`;
 }
