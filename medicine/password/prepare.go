@@ -17,8 +17,12 @@ const (
 
 // An Error says what is wrong with a password that somebody has chosen, in a
 // sentence for that person. It does not quote the password.
-type Error struct{ Reason string }
+type Error struct {
+	// Reason is one sentence, such as "A password has at least 8 characters."
+	Reason string
+}
 
+// Error implements error.
 func (e *Error) Error() string { return "password: " + e.Reason }
 
 // Prepare returns a password in the form that is hashed: OpaqueString of RFC 8265

@@ -84,8 +84,8 @@ type counted struct {
 
 // A Count is a key of a table.
 type Count struct {
-	Table *Table
-	Key   string
+	Table *Table // which remembers the key
+	Key   string // who: an address, for one; it may be any text
 }
 
 // Begin begins an attempt that counts for these keys. If one of them has no

@@ -16,8 +16,12 @@ const maxTyped = 16 * MaxName
 
 // A NameError says what is wrong with a user name, in a sentence for the person
 // who chose it. It does not quote the name.
-type NameError struct{ Reason string }
+type NameError struct {
+	// Reason is one sentence, such as "A user name has at most 64 characters."
+	Reason string
+}
 
+// Error implements error.
 func (e *NameError) Error() string { return "user name: " + e.Reason }
 
 // Fold returns the form by which names are compared: UsernameCaseMapped of RFC
