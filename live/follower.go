@@ -205,7 +205,10 @@ func (h *Hub) failed(f *follower, now time.Time, err error) {
 	f.again = false
 	if f.failing.IsZero() {
 		f.failing = now
-		h.config.Logger.Debug("pillbox: live: look at session", "error", err)
+	}
+	if h.complained.IsZero() || now.Sub(h.complained) >= time.Minute { // as many may fail as are open
+		h.complained = now
+		h.config.Logger.Warn("pillbox: live: look at session", "error", err)
 	}
 	if now.Sub(f.failing) >= h.patience.store {
 		for _, st := range f.streams {

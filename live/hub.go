@@ -41,16 +41,18 @@ type Hub struct {
 	work   sync.WaitGroup // what uses the store in the background
 	stop   func()         // of the subscription
 
-	mu        sync.Mutex // guards what follows, and all followers and streams
-	started   bool
-	closed    bool
-	followers map[string]*follower // by public id
-	byDigest  map[string]*follower
-	queue     []*follower // to be looked at
-	lookers   int
-	polling   bool // of whom the log knows
-	recent    [256]note
-	notes     uint64 // how many there have been
+	polling bool // and the log says so; of the goroutine that watches
+
+	mu         sync.Mutex // guards what follows, and all followers and streams
+	started    bool
+	closed     bool
+	followers  map[string]*follower // by public id
+	byDigest   map[string]*follower
+	queue      []*follower // to be looked at
+	lookers    int
+	complained time.Time // in the log, about looks that fail
+	recent     [256]note
+	notes      uint64 // how many there have been
 }
 
 // patience is how long the hub waits for what may never come.

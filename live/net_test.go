@@ -85,6 +85,7 @@ func until(t *testing.T, what string, ok func() bool) {
 func TestServerDeadlinesDoNotCutStreams(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, memory(t), session.Config{}, live.Config{Heartbeat: 250 * time.Millisecond})
 			server := httptest.NewUnstartedServer(l.m.Handler(l.hub))
 			server.Config.ReadTimeout, server.Config.WriteTimeout = 400*time.Millisecond, 400*time.Millisecond
@@ -99,7 +100,7 @@ func TestServerDeadlinesDoNotCutStreams(t *testing.T) {
 			if p.res.Proto != proto {
 				t.Fatalf("the stream came over %s", p.res.Proto)
 			}
-			for i := range 4 {
+			for i := range 3 {
 				time.Sleep(350 * time.Millisecond)
 				v.takes(fmt.Sprint(i))
 				p.next("after a while", "change ")

@@ -20,7 +20,8 @@ import (
 )
 
 // What one process does to a session reaches the pages that are open at another
-// one: told by Redis or PostgreSQL, found out on SQLite.
+// one: told by Redis or PostgreSQL, found out on SQLite, and on the others too
+// where nobody set their option Watch.
 func TestAcrossProcessesOnStores(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) func() session.Store{
 		"redis, told":      redisStores(true),
@@ -32,56 +33,72 @@ func TestAcrossProcessesOnStores(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
 			another := open(t)
-			here := newLab(t, another(), session.Config{IdleTimeout: 3 * time.Second, TouchEvery: -1}, live.Config{})
-			there := newLab(t, another(), session.Config{IdleTimeout: 3 * time.Second, TouchEvery: -1}, live.Config{})
+			here := newLab(t, another(), session.Config{}, live.Config{})
+			there := newLab(t, another(), session.Config{}, live.Config{})
 			server := httptest.NewServer(here.hub)
 			defer server.Close()
 			defer here.hub.Close()
 
 			best, worst := time.Hour, time.Duration(0)
 			v := there.visitor()
-			opens := func() *client {
-				p := v.connects(server.Client(), server.URL)
-				p.next("first", `session {"live":true`)
-				return p
-			}
-			timed := func(what string, p *client, do func(), want string) {
-				t.Helper()
-				do()
+			v.takes("a")
+			p := v.connects(server.Client(), server.URL)
+			p.next("first", `session {"live":true`)
+			for _, test := range []struct {
+				what string
+				do   func()
+				want string
+			}{
+				{"a change", func() { v.takes("b") }, `change {"keys":["pills"],"removed":[],"values":{"pills":["b"]}`},
+				{"a secret change", func() { v.does(func(s *session.Session) error { return notes.Set(s, "x") }) }, `change {"keys":["notes"],"removed":[],"values":{},`},
+				{"a key removed", func() { v.does(func(s *session.Session) error { return notes.Delete(s) }) }, `change {"keys":["notes"],"removed":["notes"],"values":{},`},
+				{"a sign-in", func() { v.signsIn("ilmer") }, `ended {"reason":"unknown"}`},
+				{"a revocation", func() {
+					p = v.connects(server.Client(), server.URL)
+					p.next("signed in", `session {"live":true`)
+					if n, err := there.m.RevokeUser(t.Context(), "ilmer"); n != 1 || err != nil {
+						t.Errorf("RevokeUser = %d, %v", n, err)
+					}
+				}, `ended {"reason":"unknown"}`},
+			} {
+				test.do()
 				start := time.Now()
-				p.next(what, want)
+				p.next(test.what, test.want)
 				took := time.Since(start)
 				best, worst = min(best, took), max(worst, took)
 			}
-			v.takes("a")
-			p := opens()
-			time.Sleep(time.Second) // a store may take a while until it tells
-			for i := range 3 {
-				// One after the other, lest they fold.
-				timed("a change", p, func() { v.takes(fmt.Sprint(i)) }, fmt.Sprintf(`change {"keys":["pills"],"removed":[],"values":{"pills":["%d"]}`, i))
-			}
-			timed("a secret change", p, func() { v.does(func(s *session.Session) error { return notes.Set(s, "x") }) }, `change {"keys":["notes"],"removed":[],"values":{},`)
-			timed("a key removed", p, func() { v.does(func(s *session.Session) error { return notes.Delete(s) }) }, `change {"keys":["notes"],"removed":["notes"],"values":{},`)
-			timed("a sign-in", p, func() { v.signsIn("ilmer") }, `ended {"reason":"unknown"}`)
-			p = opens()
-			timed("a revocation", p, func() {
-				if n, err := there.m.RevokeUser(t.Context(), "ilmer"); n != 1 || err != nil {
-					t.Errorf("RevokeUser = %d, %v", n, err)
-				}
-			}, `ended {"reason":"unknown"}`)
 			// The machine may be busy with other things: the best counts.
 			t.Logf("told within %v to %v", best, worst)
 			if best > time.Second {
 				t.Errorf("a page is told %v after a change at best; want within a second", best)
 			}
+		})
+	}
+}
 
-			v = there.visitor()
+// Whatever a store makes of deadlines, a page is told in time that its session is
+// about to end, that it does not, and that it has.
+func TestExpiryOnStores(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) func() session.Store{
+		"redis":    redisStores(true),
+		"postgres": postgresStores(true),
+		"sqlite":   sqliteStores,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			another, config := open(t), session.Config{IdleTimeout: 2100 * time.Millisecond}
+			here, there := newLab(t, another(), config, live.Config{}), newLab(t, another(), config, live.Config{})
+			server := httptest.NewServer(here.hub)
+			defer server.Close()
+			defer here.hub.Close()
+			v := there.visitor()
 			v.takes("a")
-			p = opens()
+			p := v.connects(server.Client(), server.URL)
+			p.next("first", `session {"live":true`)
 			p.next("near the end", "expiring ")
 			v.reads()
 			p.next("used elsewhere", "deadline ")
-			p.next("near the end", "expiring ")
+			p.next("near the end again", "expiring ")
 			p.next("the end", `ended {"reason":"expired"}`)
 			p.next("the end", "")
 		})
