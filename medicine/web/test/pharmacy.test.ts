@@ -1,3 +1,4 @@
+import type { LiveState } from "@pillbox/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PillboxError } from "../src/lib/api.js";
 import { group, nameProblem, Pharmacy, type Pill } from "../src/lib/pharmacy.svelte.js";
@@ -225,6 +226,95 @@ describe("a refresh and a change", () => {
     await done;
     await sent[1]!.answer(["A", "B"]);
     expect(requests()).toEqual(["POST /pills", "GET /pills"]);
+    expect(pharmacy.pills).toEqual(pills("A", "B"));
+  });
+});
+
+describe("the live session", () => {
+  const tell = (pharmacy: Pharmacy, names: string[] | undefined, status: LiveState["status"] = "live") =>
+    pharmacy.follow({ status, values: names ? { pills: pills(...names) } : {} } as unknown as LiveState);
+
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** Lets everything run that waits for promises, while the timers are faked. */
+  const promises = async () => {
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+  };
+
+  it("is what the page shows", () => {
+    const pharmacy = new Pharmacy();
+    tell(pharmacy, ["A", "B"]);
+    expect(pharmacy.pills).toEqual(pills("A", "B"));
+    tell(pharmacy, undefined);
+    expect(pharmacy.pills).toEqual([]);
+    expect(sent).toHaveLength(0);
+  });
+
+  it.each(["none", "ended"] as const)("empties the tray when it is %s", (status) => {
+    const pharmacy = new Pharmacy();
+    pharmacy.pills = pills("A");
+    tell(pharmacy, undefined, status);
+    expect(pharmacy.pills).toEqual([]);
+  });
+
+  it.each(["connecting", "offline"] as const)("leaves the tray as it is while it is %s", (status) => {
+    const pharmacy = new Pharmacy();
+    pharmacy.pills = pills("A");
+    tell(pharmacy, undefined, status);
+    expect(pharmacy.pills).toEqual(pills("A"));
+  });
+
+  it("takes what is no list for none", () => {
+    const pharmacy = new Pharmacy();
+    pharmacy.follow({ status: "live", values: { pills: "A" } } as unknown as LiveState);
+    expect(pharmacy.pills).toEqual([]);
+  });
+
+  it("that is behind the answers does not bring an older list back", async () => {
+    const pharmacy = new Pharmacy();
+    const done = pharmacy.add("A");
+    await promises();
+    tell(pharmacy, []);
+    void sent[0]!.answer(["A"]);
+    await done;
+    tell(pharmacy, []); // still behind
+    expect(pharmacy.pills).toEqual(pills("A"));
+    tell(pharmacy, ["A"]);
+    vi.advanceTimersByTime(1_000);
+    await promises();
+    expect(requests()).toEqual(["POST /pills"]); // both say the same, so nobody needs to ask
+    tell(pharmacy, ["A", "B"]);
+    expect(pharmacy.pills).toEqual(pills("A", "B"));
+  });
+
+  it("is asked about when it told another list during a change of this page", async () => {
+    const pharmacy = new Pharmacy();
+    const done = pharmacy.add("A");
+    await promises();
+    tell(pharmacy, ["A", "B"]); // B was added in another tab
+    void sent[0]!.answer(["A"]);
+    await done;
+    expect(pharmacy.pills).toEqual(pills("A"));
+    vi.advanceTimersByTime(1_000);
+    await promises();
+    expect(requests()).toEqual(["POST /pills", "GET /pills"]);
+    void sent[1]!.answer(["A", "B"]);
+    await promises();
+    expect(pharmacy.pills).toEqual(pills("A", "B"));
+  });
+
+  it("that tells something while the list is asked for has it asked for again", async () => {
+    const pharmacy = new Pharmacy();
+    void pharmacy.refresh();
+    await promises();
+    tell(pharmacy, ["A", "B"]);
+    void sent[0]!.answer(["A"]); // from before, or from after: nobody knows
+    await promises();
+    expect(pharmacy.pills).toEqual(pills("A", "B"));
+    void sent[1]!.answer(["A", "B"]);
+    await promises();
+    expect(requests()).toEqual(["GET /pills", "GET /pills"]);
     expect(pharmacy.pills).toEqual(pills("A", "B"));
   });
 });
