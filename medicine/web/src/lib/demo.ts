@@ -19,6 +19,8 @@ export interface Comparison {
   readonly session: SessionInfo;
   readonly included: Exchange;
   readonly omitted: Exchange;
+  /** Whether asking has begun a session. On the page's own server it never does. */
+  readonly began: boolean;
 }
 
 /** Sends both. It rejects with an error whose message can be shown to the visitor. */
@@ -26,7 +28,9 @@ export async function compare(): Promise<Comparison> {
   // First, and alone: what the two answers mean depends on it.
   const session = await fetchGet<SessionInfo>("/session");
   const [included, omitted] = await Promise.all([exchange("include"), exchange("omit")]);
-  return { session, included, omitted };
+  // What is said of it is to be known, and not believed.
+  const began = !session.live && (await fetchGet<SessionInfo>("/session")).live;
+  return { session, included, omitted, began };
 }
 
 /** A plain fetch, and not the client of the package: its answer is to be shown whatever it is. */
@@ -49,7 +53,7 @@ export interface Reading {
   readonly fill: boolean;
 }
 
-export function explain({ session, included, omitted }: Comparison): Reading {
+export function explain({ session, included, omitted, began }: Comparison): Reading {
   const mine = pillsIn(included);
   const stranger = pillsIn(omitted);
   if (mine === undefined || stranger === undefined) {
@@ -79,7 +83,9 @@ export function explain({ session, included, omitted }: Comparison): Reading {
   return {
     kind: "same",
     fill: true,
-    text: "Both are the same: you have no session yet, so there is no cookie that could make a difference. Asking has not made one either.",
+    text: began
+      ? "Both are the same, since you had no session. The server began one when the first of them asked, as it does for pages of other addresses that it trusts."
+      : "Both are the same: you have no session yet, so there is no cookie that could make a difference. Asking has not made one either.",
   };
 }
 
