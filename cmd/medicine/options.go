@@ -49,7 +49,7 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 	flags := flag.NewFlagSet("medicine", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.addr, "addr", defaultAddr, "`address` to listen on; PORT=8080 means :8080")
-	flags.StringVar(&o.store, "store", env("SESSION_STORE", "sqlite:medicine.db"),
+	flags.StringVar(&o.store, "store", "sqlite:medicine.db",
 		"`URL` of where sessions are kept (SESSION_STORE):\n"+strings.Join(storeurl.Forms(), "\n"))
 	flags.StringVar(&o.users, "users", "",
 		"`URL` of where accounts are kept (USERS_STORE): memory:, or one of\n"+strings.Join(storeurl.DatabaseForms(), "\n")+
@@ -82,7 +82,13 @@ func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (
 		o.origins = list(origins)
 	}
 	o.proxies = list(proxies)
-	if o.users == "" { // not the flag's default, which -help prints: it may have a password
+	// Not the flags' defaults, which -help prints: there may be a password in them.
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if !given["store"] {
+		o.store = env("SESSION_STORE", o.store)
+	}
+	if !given["users"] {
 		o.users = env("USERS_STORE", defaultUsers(o.store))
 	}
 	return o, nil

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +101,20 @@ func TestDefaultUsers(t *testing.T) {
 		if err != nil || o.users != want {
 			t.Errorf("with the store %q accounts are kept in %q, %v; want %q", store, o.users, err, want)
 		}
+	}
+}
+
+// What a variable holds is for the program, not for the screen.
+func TestHelpShowsNoPassword(t *testing.T) {
+	var help bytes.Buffer
+	_, err := parseOptions([]string{"-help"}, func(name string) string {
+		if strings.HasSuffix(name, "_STORE") {
+			return "postgres://u:hunter2@db.example/x"
+		}
+		return ""
+	}, &help)
+	if !errors.Is(err, flag.ErrHelp) || strings.Contains(help.String(), "hunter2") {
+		t.Errorf("-help = %v, and prints %s; want no password", err, &help)
 	}
 }
 

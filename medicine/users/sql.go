@@ -78,7 +78,7 @@ var dialects = map[Dialect]queries{
 	created BIGINT NOT NULL COMMENT 'milliseconds since 1970'
 ) ENGINE = InnoDB`,
 		// Not INSERT IGNORE, which would cut what is too long.
-		insert:     "INSERT INTO medicine_users (id, folded, name, hash, created) VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE folded = VALUES(folded)",
+		insert:     "INSERT INTO medicine_users (id, folded, name, hash, created) VALUES (?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE folded = folded",
 		byName:     columns + "folded = ?",
 		byID:       columns + "id = ?",
 		updateHash: "UPDATE medicine_users SET hash = ? WHERE id = ? AND hash = ?",
