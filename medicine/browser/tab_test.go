@@ -9,14 +9,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -350,32 +348,6 @@ func wait[T comparable](b *tab, expression string, want T) {
 		}
 		return nil
 	})
-}
-
-// click clicks an element n times with the mouse, as fast as the browser takes it.
-func (b *tab) click(element string, n int) {
-	b.t.Helper()
-	wait(b, element+" ? true : false", true)
-	at := get[[2]float64](b, `(() => {
-		const e = `+element+`;
-		e.scrollIntoView({block: "center", behavior: "instant"});
-		const r = e.getBoundingClientRect();
-		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`)
-	b.do("click "+element, slices.Repeat([]chromedp.Action[chromedp.Void]{chromedp.MouseClickXY(at[0], at[1])}, n)...)
-}
-
-// write replaces the text of the field for the medicine, as typing does.
-func (b *tab) write(text string) {
-	b.t.Helper()
-	b.click("field()", 1)
-	get[any](b, "field().select()")
-	if text == "" {
-		b.do("press Delete", chromedp.KeyEvent("\x7f"))
-	} else {
-		call(b, input.InsertText, input.InsertTextParams{Text: text})
-	}
-	wait(b, "field().value", text)
 }
 
 const fill = `button("Fill Prescription")`
