@@ -28,7 +28,9 @@ describe("the comparison", () => {
   });
 
   it("shows an answer that is an error as it is", async () => {
-    vi.stubGlobal("fetch", async (url: string) => (url === "/session" ? json(200, { data: none }) : new Response("<h1>Bad Gateway</h1>", { status: 502 })));
+    vi.stubGlobal("fetch", async (url: string) =>
+      url === "/session" ? json(200, { data: none }) : new Response("<h1>Bad Gateway</h1>", { status: 502 }),
+    );
     const got = await compare();
     expect(got.included).toMatchObject({ status: 502, body: "<h1>Bad Gateway</h1>" });
     expect(explain(got).kind).toBe("wrong");
@@ -39,12 +41,36 @@ describe("the explanation", () => {
   it.each<[string, Comparison, ReturnType<typeof explain>["kind"], string, boolean]>([
     ["differs where there are pills", { session: live, included: list(3), omitted: list(0), began: false }, "different", "your 3 pills", false],
     ["speaks of one pill as one", { session: live, included: list(1), omitted: list(0), began: false }, "different", "your pill;", false],
-    ["says that a visitor without a session is no exception", { session: none, included: list(0), omitted: list(0), began: false }, "same", "you have no session yet", true],
+    [
+      "says that a visitor without a session is no exception",
+      { session: none, included: list(0), omitted: list(0), began: false },
+      "same",
+      "you have no session yet",
+      true,
+    ],
     ["says so when asking has begun a session", { session: none, included: list(0), omitted: list(0), began: true }, "same", "began one", true],
-    ["does not take an empty session for none", { session: live, included: list(0), omitted: list(0), began: false }, "same", "found your session", true],
-    ["says so when the server gives pills to a stranger", { session: live, included: list(2), omitted: list(2), began: false }, "wrong", "should not happen", false],
+    [
+      "does not take an empty session for none",
+      { session: live, included: list(0), omitted: list(0), began: false },
+      "same",
+      "found your session",
+      true,
+    ],
+    [
+      "says so when the server gives pills to a stranger",
+      { session: live, included: list(2), omitted: list(2), began: false },
+      "wrong",
+      "should not happen",
+      false,
+    ],
     ["claims nothing of an error", { session: live, included: list(2), omitted: answer("{}", 503), began: false }, "wrong", "says nothing", false],
-    ["claims nothing of what is no list", { session: live, included: answer("null"), omitted: list(0), began: false }, "wrong", "says nothing", false],
+    [
+      "claims nothing of what is no list",
+      { session: live, included: answer("null"), omitted: list(0), began: false },
+      "wrong",
+      "says nothing",
+      false,
+    ],
   ])("%s", (_, comparison, kind, text, fill) => {
     const reading = explain(comparison);
     expect(reading).toMatchObject({ kind, fill });

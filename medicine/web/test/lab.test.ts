@@ -19,7 +19,8 @@ describe("the frame's report", () => {
     target.dispatchEvent(message({}, { ...report, read: "from another window" }));
     target.dispatchEvent(message(null, { ...report, read: "from nobody" }));
     target.dispatchEvent(message(frame, { ...report, attack: "foreign" }));
-    for (const odd of [undefined, null, "forgery", {}, { ...report, read: 7 }, { ...report, error: undefined }]) target.dispatchEvent(message(frame, odd));
+    for (const odd of [undefined, null, "forgery", {}, { ...report, read: 7 }, { ...report, error: undefined }])
+      target.dispatchEvent(message(frame, odd));
     target.dispatchEvent(message(frame, report));
     expect(await got).toEqual(report);
   });
@@ -59,7 +60,12 @@ describe("the judgement", () => {
     ["a success where there is a forged pill", ["forgery", true, pills("A"), report, pills("A", "Forged")], "succeeded", "forged pill"],
     ["a success where there is one more of them", ["forgery", true, pills("Forged"), report, pills("Forged", "Forged")], "succeeded", "forged pill"],
     ["refused where an older forged pill is still there", ["forgery", true, pills("Forged"), report, pills("Forged")], "refused", "as they were"],
-    ["a success where something was read", ["foreign", true, pills("A"), { attack: "foreign", read: "secret", error: "" }, pills("A")], "succeeded", "could read"],
+    [
+      "a success where something was read",
+      ["foreign", true, pills("A"), { attack: "foreign", read: "secret", error: "" }, pills("A")],
+      "succeeded",
+      "could read",
+    ],
     ["unclear where something else changed", ["forgery", true, pills("A"), report, pills("A", "B")], "unclear", "Run it again"],
     ["made of odd lists as well", ["forgery", true, [null, {}], report, [null, {}]], "refused", "as they were"],
   ])("is %s", (_, args, verdict, why) => {

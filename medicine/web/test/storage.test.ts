@@ -175,11 +175,14 @@ describe("reading both", () => {
     expect(result.text).toContain("not among them");
   });
 
-  it.each(["__Host-session=s%3Asecret", "a=b; session=s%3Asecret", "connect.sid=s%3Asecret"])("says so if the cookie is readable, and does not show it: %s", (cookie) => {
-    const result = readBoth(opened().list, () => cookie);
-    expect(result.text).toContain("lacks HttpOnly");
-    expect(JSON.stringify(result)).not.toContain("secret");
-  });
+  it.each(["__Host-session=s%3Asecret", "a=b; session=s%3Asecret", "connect.sid=s%3Asecret"])(
+    "says so if the cookie is readable, and does not show it: %s",
+    (cookie) => {
+      const result = readBoth(opened().list, () => cookie);
+      expect(result.text).toContain("lacks HttpOnly");
+      expect(JSON.stringify(result)).not.toContain("secret");
+    },
+  );
 
   it("says so if local storage is closed", () => {
     expect(readBoth(new LocalList(closed), () => "").text).toContain("closed");
@@ -225,7 +228,8 @@ describe("changing both behind the program's back", () => {
 
 describe("asking the server", () => {
   const mine = { live: true, publicId: "mine", created: "2026-01-01T00:00:00Z", store: "sqlite", bytes: 1234 } as const;
-  const told = (info: unknown) => vi.stubGlobal("fetch", async (_: string, init: RequestInit) => json(200, { data: init.credentials === "omit" ? { live: false } : info }));
+  const told = (info: unknown) =>
+    vi.stubGlobal("fetch", async (_: string, init: RequestInit) => json(200, { data: init.credentials === "omit" ? { live: false } : info }));
 
   it("as another browser shows the session to nobody but this one", async () => {
     told(mine);

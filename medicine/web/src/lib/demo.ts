@@ -57,7 +57,11 @@ export function explain({ session, included, omitted, began }: Comparison): Read
   const mine = pillsIn(included);
   const stranger = pillsIn(omitted);
   if (mine === undefined || stranger === undefined) {
-    return { kind: "wrong", fill: false, text: "Not both answers are lists of pills, so this says nothing about the cookie. Read them, and try again." };
+    return {
+      kind: "wrong",
+      fill: false,
+      text: "Not both answers are lists of pills, so this says nothing about the cookie. Read them, and try again.",
+    };
   }
   if (stranger > 0) {
     return {

@@ -42,7 +42,8 @@ export const attacks: readonly Attack[] = [
   {
     name: "fixation",
     title: "Session fixation",
-    wants: "To know your session’s id before you do. The attacker plants a cookie of his own in your browser, waits until you sign in, and then uses it as you.",
+    wants:
+      "To know your session’s id before you do. The attacker plants a cookie of his own in your browser, waits until you sign in, and then uses it as you.",
     defences: [
       { what: "New id at sign-in", how: "Signing in or up moves the visitor to an id that was never seen before, and ends the old one." },
       { what: "No id from outside", how: "An id that the server did not draw is never taken on, signed or not." },
@@ -55,7 +56,10 @@ export const attacks: readonly Attack[] = [
     title: "Tampered cookie",
     wants: "To open somebody else’s session by changing a cookie: another id, half a signature, the signature of a cookie of his own.",
     defences: [
-      { what: "Signature", how: "An HMAC-SHA-256 over the whole id, under a secret that only the server has. A cookie that does not fit it counts as none, and costs no look into the store." },
+      {
+        what: "Signature",
+        how: "An HMAC-SHA-256 over the whole id, under a secret that only the server has. A cookie that does not fit it counts as none, and costs no look into the store.",
+      },
       { what: "Ids drawn at random", how: "192 bits of them: there is nothing to guess." },
     ],
     code: { folder: "session", look: "signature.go and id.go" },
@@ -64,10 +68,17 @@ export const attacks: readonly Attack[] = [
   {
     name: "replayed",
     title: "Replayed cookie",
-    wants: "To go on after you have left. The attacker has a copy of your cookie, from a shared computer or a backup, and uses it once you have signed out.",
+    wants:
+      "To go on after you have left. The attacker has a copy of your cookie, from a shared computer or a backup, and uses it once you have signed out.",
     defences: [
-      { what: "Ended on the server", how: "Signing out deletes the session from the store, not only the cookie from the browser. No later request brings it back." },
-      { what: "HttpOnly and Secure", how: "No script can copy the cookie, and it travels over encrypted connections only (localhost is the exception)." },
+      {
+        what: "Ended on the server",
+        how: "Signing out deletes the session from the store, not only the cookie from the browser. No later request brings it back.",
+      },
+      {
+        what: "HttpOnly and Secure",
+        how: "No script can copy the cookie, and it travels over encrypted connections only (localhost is the exception).",
+      },
     ],
     code: { folder: "session", look: "Session.SignOut" },
     framed: false,
@@ -78,7 +89,10 @@ export const attacks: readonly Attack[] = [
     wants: "To act in your name. A page of another site makes your browser send a request here, and hopes that your cookie goes along.",
     defences: [
       { what: "SameSite=Lax", how: "The browser keeps the cookie back from a request that another site’s page sends." },
-      { what: "Origin check", how: "A request that would change something, and comes from a page that is not on the list, is refused before a session is even looked up." },
+      {
+        what: "Origin check",
+        how: "A request that would change something, and comes from a page that is not on the list, is refused before a session is even looked up.",
+      },
     ],
     code: { folder: "crossorigin", look: "Guard.Decide" },
     framed: true,
@@ -88,7 +102,10 @@ export const attacks: readonly Attack[] = [
     title: "Foreign origin",
     wants: "To read what is yours. A page of another site asks this server for your pills and wants to see the answer.",
     defences: [
-      { what: "Exact origins", how: "The server lets the browser hand an answer only to origins on its list. The browser keeps it from every other page." },
+      {
+        what: "Exact origins",
+        how: "The server lets the browser hand an answer only to origins on its list. The browser keeps it from every other page.",
+      },
       { what: "SameSite=Lax", how: "The request carries no cookie, so there would be nothing of yours in the answer." },
     ],
     code: { folder: "crossorigin", look: "Guard.Handler" },
@@ -137,10 +154,20 @@ export function judge(name: "forgery" | "foreign", live: boolean, before: Pills,
   const forged = named(after) > named(before);
   const unchanged = JSON.stringify(before) === JSON.stringify(after);
   const steps: Step[] = [
-    { who: "visitor", did: "looks at the pills in the session.", request: "GET /pills", cookie: own(live), status: 200, answer: count(before.length, "pill") },
+    {
+      who: "visitor",
+      did: "looks at the pills in the session.",
+      request: "GET /pills",
+      cookie: own(live),
+      status: 200,
+      answer: count(before.length, "pill"),
+    },
     {
       who: "attacker",
-      did: name === "forgery" ? `sends a pill named “${FORGED}” as plain text, for which a browser asks nobody’s leave.` : "asks for the visitor’s pills.",
+      did:
+        name === "forgery"
+          ? `sends a pill named “${FORGED}” as plain text, for which a browser asks nobody’s leave.`
+          : "asks for the visitor’s pills.",
       request: name === "forgery" ? "POST /pills" : "GET /pills",
       cookie: live ? "the visitor’s, if the browser lets it go along" : "none: the visitor has no session",
       status: null,
@@ -156,9 +183,15 @@ export function judge(name: "forgery" | "foreign", live: boolean, before: Pills,
     },
   ];
   const empty = live ? "" : " You have no session, so there was nothing of yours to reach: fill a prescription and run it again.";
-  if (forged) return { verdict: "succeeded", steps, why: "The attack succeeded: there is a forged pill in your session now. You can remove it in the Pharmacy." };
+  if (forged)
+    return {
+      verdict: "succeeded",
+      steps,
+      why: "The attack succeeded: there is a forged pill in your session now. You can remove it in the Pharmacy.",
+    };
   if (report.read !== null) return { verdict: "succeeded", steps, why: "The attack succeeded: the foreign page could read the server’s answer." };
-  if (!unchanged) return { verdict: "unclear", steps, why: "Your pills changed meanwhile, though not by this attack: perhaps in another tab. Run it again." };
+  if (!unchanged)
+    return { verdict: "unclear", steps, why: "Your pills changed meanwhile, though not by this attack: perhaps in another tab. Run it again." };
   return {
     verdict: "refused",
     steps,

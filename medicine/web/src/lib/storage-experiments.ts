@@ -110,7 +110,10 @@ function told(info: SessionInfo): string {
 /** Asks which session this is and where it is kept, and compares it with what was told the last time. */
 export async function whereKept(before: SessionInfo | undefined): Promise<{ result: Result; info: SessionInfo }> {
   const info = await fetchGet<SessionInfo>("/session");
-  return { info, result: { lines: [{ code: "GET /session", got: info.live ? `${told(info)}, kept in ${info.store}` : "no session" }], text: kept(info, before) } };
+  return {
+    info,
+    result: { lines: [{ code: "GET /session", got: info.live ? `${told(info)}, kept in ${info.store}` : "no session" }], text: kept(info, before) },
+  };
 }
 
 function kept(info: SessionInfo, before: SessionInfo | undefined): string {
@@ -119,7 +122,10 @@ function kept(info: SessionInfo, before: SessionInfo | undefined): string {
       ? "The session that you had is gone: its store was emptied or lives no longer than the server, or the session has ended. Local storage is where it was."
       : "You have no session yet. Add a pill to it, then ask again.";
   }
-  const store = info.store === "memory" ? "The store is the server’s memory, so a restart empties it." : `The store, ${info.store}, is outside the server’s memory, so a session outlives a restart.`;
+  const store =
+    info.store === "memory"
+      ? "The store is the server’s memory, so a restart empties it."
+      : `The store, ${info.store}, is outside the server’s memory, so a session outlives a restart.`;
   if (before?.live && before.publicId === info.publicId) {
     return `The same session as when you last asked. ${store} Restart the server in between to put it to the test.`;
   }
@@ -183,7 +189,9 @@ export async function sizes(open?: () => Storage): Promise<Result> {
 }
 
 function million(characters: number): string {
-  return characters >= 100_000 ? `${(characters / 1_000_000).toLocaleString("en", { maximumFractionDigits: 1 })} million` : characters.toLocaleString("en");
+  return characters >= 100_000
+    ? `${(characters / 1_000_000).toLocaleString("en", { maximumFractionDigits: 1 })} million`
+    : characters.toLocaleString("en");
 }
 
 const MOST = 300;
