@@ -269,8 +269,8 @@ func (v *view) When(t time.Time) template.HTML {
 }
 
 // refusePage answers a form that cannot be shown again with what was typed, for
-// that has not been read, or could not be kept. The browser has kept it, and
-// shows it when its visitor goes back.
+// that has not been read, or could not be kept. The browser may still hold it, and
+// show it when its visitor goes back.
 func refusePage(w http.ResponseWriter, page string, err error) {
 	p := problemOf(err)
 	var b bytes.Buffer

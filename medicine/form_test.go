@@ -99,7 +99,7 @@ func TestWrongPasswordKeepsTheName(t *testing.T) {
 	}
 }
 
-// What cannot be read is refused at once. The browser has kept what was typed.
+// What cannot be read is refused at once, and leaves what was typed to the browser.
 func TestFormsThatCannotBeRead(t *testing.T) {
 	address := servePlain(t, nil)
 	const form = "application/x-www-form-urlencoded"
@@ -129,7 +129,7 @@ func TestFormsThatCannotBeRead(t *testing.T) {
 				if d.status != test.status || !strings.Contains(d.textOf("notice"), test.message) {
 					t.Errorf("POST %s = %d %q; want %d %q", path, d.status, d.textOf("notice"), test.status, test.message)
 				}
-				if !strings.Contains(d.text(), "it has kept what you typed") {
+				if !strings.Contains(d.text(), "may still hold what you typed") {
 					t.Errorf("the page does not say where what was typed is: %s", d.text())
 				}
 				if d.header.Get("Content-Type") != "text/html; charset=utf-8" || d.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(d.header.Get("Content-Security-Policy"), "default-src 'self';") {
