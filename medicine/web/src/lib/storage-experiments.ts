@@ -92,7 +92,7 @@ export async function askAsStranger(): Promise<Result> {
   const text = mine.live
     ? other.live
       ? "The server found a session for a request without a cookie. It should not have."
-      : "Without your cookie the server knows nothing of your session, and another browser has another cookie or none. Open this page there, or in a private window: both lists are empty, and the public id is another one or none."
+      : "Without your cookie the server knows nothing of your session, and another browser has another cookie or none. Open this page in a private window: both lists are empty there, and a pill begins a session with another public id."
     : "This browser has no session yet, so it is as much a stranger as any other. Add a pill to the session, then ask again.";
   return {
     lines: [
