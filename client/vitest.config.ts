@@ -12,7 +12,8 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-process.env.PILLBOX_TEST_ORIGIN = `http://localhost:${await freePort()}`;
+// This file is read once for each project, and all of them have to agree.
+process.env.PILLBOX_TEST_ORIGIN ??= `http://localhost:${await freePort()}`;
 const port = Number(new URL(process.env.PILLBOX_TEST_ORIGIN).port);
 
 export default defineConfig({

@@ -155,7 +155,7 @@ export function connect(
       if (stopped) return;
       waiting = true;
       controller = new AbortController();
-      await sleep(older && next === NEVER ? 0 : next, controller.signal);
+      await sleep(older && Date.now() >= notBefore ? 0 : next, controller.signal);
       controller = new AbortController();
       if (stopped) return;
     }
