@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/pillboxgo/pillbox/medicine/password"
@@ -118,7 +117,7 @@ func (a *App) register(r *http.Request, name, pass string) (users.User, error) {
 	if errors.As(err, &badPassword) {
 		return users.User{}, invalid("password", badPassword.Reason)
 	}
-	if same, err := users.Fold(prepared); err == nil && same == folded || strings.EqualFold(prepared, name) {
+	if same, err := users.Fold(prepared); err == nil && same == folded {
 		return users.User{}, invalid("password", "The password is the user name. Choose another one.")
 	}
 	attempt := new(throttle.Attempt)
