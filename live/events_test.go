@@ -150,7 +150,9 @@ func TestDeadlineAndExpiring(t *testing.T) {
 		p.gets("somebody stays", stays)
 		late.gets("somebody stays", stays)
 		time.Sleep(half - 2*time.Minute)
-		p.events()
+		if got := p.events(); len(got) != 1 || !strings.HasPrefix(got[0], "expiring ") {
+			t.Errorf("about to end once more: %q; want expiring", got)
+		}
 		time.Sleep(time.Minute)
 		v.takes("b") // a change says the same as a use
 		time.Sleep(20 * time.Millisecond)

@@ -317,7 +317,10 @@ func TestNothingIsMissedWhileConnecting(t *testing.T) {
 					v.opens()
 				}
 				time.Sleep(time.Second)
-				happens := func() { test.do(v.at(there), v.at(here)) }
+				happens := func() {
+					test.do(v.at(there), v.at(here))
+					time.Sleep(time.Millisecond) // the store tells of it
+				}
 				store.after.Store(&happens)
 				p := v.opens()
 				time.Sleep(200 * time.Millisecond)
@@ -331,6 +334,77 @@ func TestNothingIsMissedWhileConnecting(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What happens while a look is under way is looked at afterwards.
+func TestNothingIsMissedWhileLooking(t *testing.T) {
+	for what, test := range map[string]struct {
+		do   func(v *visitor)
+		want string
+	}{
+		"a change":   {func(v *visitor) { v.takes("c") }, `change {"keys":["pills"],"removed":[],"values":{"pills":["c"]}`},
+		"revocation": {func(v *visitor) { _, _ = v.lab.m.RevokeUser(v.lab.t.Context(), "ilmer") }, `ended {"reason":"revoked"}`},
+	} {
+		in(t, func(t *testing.T) {
+			store := newSpy(t)
+			l := newLab(t, store, session.Config{}, live.Config{})
+			v := l.visitor()
+			v.signsIn("ilmer")
+			p := v.opens()
+			time.Sleep(time.Second)
+			p.events()
+			v.takes("b")
+			happens := func() { test.do(v) }
+			store.after.Store(&happens) // the next call is the look
+			time.Sleep(time.Second)
+			got := p.events()
+			if len(got) != 2 || !strings.Contains(got[0], `["b"]`) || !strings.HasPrefix(got[1], test.want) {
+				t.Errorf("%s: %q; want the change before and %s", what, got, test.want)
+			}
+		})
+	}
+}
+
+// A page that opens may know more of the session than those that are open.
+func TestNewPageTellsOldOnes(t *testing.T) {
+	in(t, func(t *testing.T) {
+		store := newSpy(t)
+		here := newLab(t, store, session.Config{}, live.Config{})
+		there := newLab(t, store, session.Config{}, live.Config{})
+		v := there.visitor()
+		v.takes("a")
+		p := v.at(here).opens()
+		time.Sleep(10 * time.Minute)
+		v.reads() // of which no store tells
+		p.events()
+		late := v.at(here).opens()
+		time.Sleep(time.Second)
+		p.gets("an old page", "deadline {"+ms(half, day-10*time.Minute))
+		if got := late.events(); len(got) != 1 {
+			t.Errorf("the new page gets %q; want its first event alone", got)
+		}
+	})
+}
+
+// The store may be closed after the hub.
+func TestCloseWaitsForLooks(t *testing.T) {
+	in(t, func(t *testing.T) {
+		store := newSpy(t)
+		l := newLab(t, store, session.Config{}, live.Config{})
+		v := l.visitor()
+		v.takes("a")
+		v.opens()
+		time.Sleep(time.Second)
+		v.takes("b")
+		slow := func() { time.Sleep(time.Second) }
+		store.after.Store(&slow)
+		time.Sleep(20 * time.Millisecond)
+		start := time.Now()
+		l.hub.Close()
+		if took := time.Since(start); took < 900*time.Millisecond {
+			t.Errorf("Close returned after %v, while the store was in use for a second", took)
+		}
+	})
 }
 
 // A user whose sessions are all revoked and who signs in again meanwhile keeps
@@ -492,9 +566,13 @@ func TestLogIsDiscreet(t *testing.T) {
 		v.takes("data that is nobody's business")
 		public, id := v.publicID(), firstID(t, store)
 		v.opens()
+		before := store.calls.Load()
 		store.fail(errors.New("broken"))
 		time.Sleep(59 * time.Second)
 		l.hub.Close()
+		if n := store.calls.Load() - before; n > 15 {
+			t.Errorf("a store that fails is polled %d times within half a minute; want a few times", n)
+		}
 		for _, secret := range []string{"business", public, id, v.cookie} {
 			if strings.Contains(log.String(), secret) {
 				t.Errorf("the log has %q: %s", secret, &log)
