@@ -13,8 +13,13 @@
 //	POST   /login             signs in
 //	POST   /logout            signs out
 //	GET    /me                {"data":{"username","signedInAt"}}
+//	GET    /sessions          the user's sessions, this one first
+//	DELETE /sessions/{id}     ends the one with this public id
+//	DELETE /sessions          ends all but this one
+//	POST   /lab/{attack}      tries an attack on the server itself: see package lab
 //
-// Everything else is a page. Errors are {"error":{"code","message"}}.
+// Everything else is a page, or what a page's plain forms are sent to. Errors are
+// {"error":{"code","message"}}, with "field" where one input is at fault.
 package medicine
 
 import (
