@@ -467,12 +467,16 @@ func TestSlowReader(t *testing.T) {
 		hold := slow.hold()
 		v.takes("sticks")
 		time.Sleep(time.Second)
+		v.does(func(s *session.Session) error { return notes.Set(s, "x") })
+		time.Sleep(time.Second)
+		v.does(func(s *session.Session) error { return notes.Delete(s) })
+		time.Sleep(time.Second)
 		v.takes("last")
 		time.Sleep(time.Second)
 		v.does((*session.Session).Destroy)
 		hold()
 		got = slow.events()
-		if len(got) != 3 || !strings.HasPrefix(got[1], `change {"keys":["pills"],"removed":[],"values":{"pills":["last"]}`) || got[2] != `ended {"reason":"signed-out"}` {
+		if len(got) != 3 || !strings.HasPrefix(got[1], `change {"keys":["pills","notes"],"removed":["notes"],"values":{"pills":["last"]}`) || got[2] != `ended {"reason":"signed-out"}` {
 			t.Errorf("at the end it gets %q; want two changes and the end", got)
 		}
 	})

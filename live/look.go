@@ -23,7 +23,7 @@ type state struct {
 
 	idle     time.Time // zero: the session ends by no idling
 	absolute time.Time // zero: never
-	end      time.Time // the earlier of the two limits
+	end      time.Time // idle, which is never after absolute, be there one or not
 	warn     time.Duration
 }
 
@@ -76,9 +76,6 @@ func (h *Hub) read(s *session.Session) (*snapshot, error) {
 		idle: info.IdleDeadline, absolute: info.AbsoluteDeadline, end: info.IdleDeadline,
 		warn: min(h.config.WarnBefore, window/3),
 	}}
-	if abs := info.AbsoluteDeadline; !abs.IsZero() && abs.Before(snap.end) {
-		snap.end = abs
-	}
 	if window >= endless {
 		snap.idle = time.Time{}
 	}

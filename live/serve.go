@@ -178,17 +178,11 @@ type sender struct {
 	rc      *http.ResponseController
 	timeout time.Duration
 	text    bytes.Buffer
-	begun   bool
 }
 
 // send sends the text. Unless it is the last, the next one may be long in coming:
 // no deadline of the server's own cuts the stream meanwhile.
 func (s *sender) send(last bool) error {
-	if !s.begun {
-		s.begun = true
-		// The server's ReadTimeout would count as the client's leaving.
-		_ = s.rc.SetReadDeadline(time.Time{})
-	}
 	// Not every writer knows deadlines; without them the server's own hold.
 	_ = s.rc.SetWriteDeadline(time.Now().Add(s.timeout))
 	_, err := s.w.Write(s.text.Bytes())
