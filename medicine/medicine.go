@@ -87,7 +87,10 @@ func New(config Config) (*App, error) {
 		config.Session.MaxPerUser = maxSessions
 	}
 	sessions, err := session.New(config.Session)
-	guard, guardErr := crossorigin.New(crossorigin.Config{Origins: config.Origins})
+	guard, guardErr := crossorigin.New(crossorigin.Config{
+		Origins:         config.Origins,
+		ResponseHeaders: []string{"Retry-After"}, // when a page may try again
+	})
 	if err := errors.Join(err, guardErr); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,9 @@ func TestTrustedOriginReadsAndWrites(t *testing.T) {
 		{"DELETE", "/pills/0?name=Ibuprofen", "", 200},
 	} {
 		r := v.do(step.method, step.path, step.body, from...)
+		if got := r.header.Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Retry-After") {
+			t.Errorf("%s %s: Access-Control-Expose-Headers = %q; want Retry-After", step.method, step.path, got)
+		}
 		if r.status != step.status {
 			t.Errorf("%s %s from %s = %d %s; want %d", step.method, step.path, trustedOrigin, r.status, r.body, step.status)
 		}
