@@ -241,7 +241,7 @@ describe("a second try", () => {
     const { url, seen } = await scenario(busy(503, "20"));
     const controller = new AbortController();
     const asked = failure(fetchGet(url, { signal: controller.signal }));
-    await vi.waitFor(async () => expect(await seen()).toHaveLength(1));
+    await vi.waitFor(async () => expect(await seen()).toHaveLength(1), 10_000);
     setTimeout(() => controller.abort(), 20);
     expect(await asked).toMatchObject({ code: "aborted" });
     expect(await seen()).toHaveLength(1);

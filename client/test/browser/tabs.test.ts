@@ -114,7 +114,7 @@ it("another tab takes the stream over when the last subscriber of the first leav
   watch(second);
   await until(second, isLive);
   leave();
-  await vi.waitFor(async () => expect(await seen()).toHaveLength(2), 5000);
+  await vi.waitFor(async () => expect(await seen()).toHaveLength(2), 10_000);
   expect(first.get().status).toBe("connecting");
 });
 
@@ -168,7 +168,7 @@ it("a tab that lost the stream follows the one that has it", async () => {
   await until(live, isLive);
   let release!: () => void;
   const stolen = navigator.locks.request(`pillbox 1 ${url}`, { steal: true }, () => new Promise<void>((resolve) => (release = resolve)));
-  await vi.waitFor(async () => expect((await navigator.locks.query()).pending?.map(({ name }) => name)).toContain(`pillbox 1 ${url}`));
+  await vi.waitFor(async () => expect((await navigator.locks.query()).pending?.map(({ name }) => name)).toContain(`pillbox 1 ${url}`), 10_000);
   await push(event("change", { keys: ["n"], values: { n: 9 } }));
   release();
   await stolen;
@@ -184,7 +184,7 @@ it("a page that goes into the browser's history lets go, and comes back", async 
   await until(live, isLive);
   window.dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
   expect(live.get().status).toBe("connecting");
-  await vi.waitFor(async () => expect((await navigator.locks.query()).held?.map(({ name }) => name)).not.toContain(`pillbox 1 ${url}`));
+  await vi.waitFor(async () => expect((await navigator.locks.query()).held?.map(({ name }) => name)).not.toContain(`pillbox 1 ${url}`), 10_000);
   window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
   await until(live, ({ values }) => values.n === 1);
   expect(await seen()).toHaveLength(2);
