@@ -64,6 +64,7 @@ func (s *server) refuses(cookie string) {
 // One visitor's way: pills first, then an account, out, in again. The cookie's
 // value changes each time, and the one from before is worth nothing at once.
 func TestSignUpInAndOut(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		b := visit(t, s.url+"/pharmacy")
 		b.click(fill, 2)
@@ -116,6 +117,7 @@ func TestSignUpInAndOut(t *testing.T) {
 // Without the script the form is sent as forms are, and the server redirects: the
 // new cookie is there when the next page is asked for.
 func TestPlainFormSignsIn(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		b := visit(t, s.url+"/pharmacy")
 		b.register(s, "Ilmer")
@@ -141,6 +143,7 @@ func TestPlainFormSignsIn(t *testing.T) {
 }
 
 func TestReturnTo(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	visit(t, "").register(s, "Ilmer")
 
@@ -169,6 +172,7 @@ func TestReturnTo(t *testing.T) {
 
 // Nobody learns from an error which names there are.
 func TestWrongPasswordAndUnknownName(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, "")
 	b.register(s, "Ilmer")
@@ -202,6 +206,7 @@ func TestWrongPasswordAndUnknownName(t *testing.T) {
 // What is wrong is said at the field, the focus goes there, and what was typed
 // stays.
 func TestAccountFieldsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	visit(t, "").register(s, "Ilmer")
 	b := visit(t, "")
@@ -242,6 +247,7 @@ func TestAccountFieldsSayWhatIsWrong(t *testing.T) {
 // Errors that are of no field: a server that is not there, and one that has had
 // enough.
 func TestAccountFormSurvivesTheServersErrors(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/login")
 	typed := fmt.Sprintf("[%s.value, %s.value].join()", username, password)

@@ -142,6 +142,7 @@ func TestSignOutReachesTheOtherTab(t *testing.T) {
 // Who has read the public id of somebody else's session can do nothing with it,
 // and does not learn whether there is one.
 func TestAnotherUsersSessionCannotBeEnded(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		one, two := visit(t, ""), visit(t, "")
 		one.register(s, "Ilmer")

@@ -27,6 +27,7 @@ const focusLook = `(() => {
 // Tab reaches all there is to click and to type in, once each, and shows where it
 // is: by an outline, and by nothing lying over it.
 func TestTabReachesEverything(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	stranger, user := visit(t, ""), visit(t, "")
 	user.register(s, "Ilmer")
@@ -116,6 +117,7 @@ func (b *tab) tabTo(element string) {
 // Somebody without a mouse fills a prescription, signs up, looks at the devices
 // and signs out.
 func TestKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	wait(b, "shown()", 0)
@@ -155,6 +157,7 @@ func TestKeyboardAlone(t *testing.T) {
 
 // On a narrow window the pages stand in a menu that opens and closes.
 func TestMenuOfANarrowWindow(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, "")
 	b.size(360, 740)
@@ -175,6 +178,7 @@ func TestMenuOfANarrowWindow(t *testing.T) {
 // The colours that a visitor chooses stay chosen, before anything is painted, and
 // are those of every page.
 func TestColoursAreKept(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/")
 	const background = `getComputedStyle(document.documentElement).backgroundColor`

@@ -87,6 +87,7 @@ func TestEightTabs(t *testing.T) {
 // The pages of a server that was restarted find it again by themselves, and the
 // session is what it was.
 func TestPagesFollowAgainAfterARestart(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		one := visit(t, s.url+"/pharmacy")
 		one.click(fill, 1)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"github.com/pillboxgo/pillbox/internal/need"
@@ -57,14 +58,13 @@ var looks = []struct {
 	width, height int64
 }{{"wide", 1280, 900}, {"narrow", 360, 740}}
 
-// check opens a page and looks at it in light and dark, wide and narrow: no
-// violation that axe-core finds (of WCAG 2.2 and its best practices), nothing that
-// is wider than the window, nothing that moves while it loads, and a picture for
-// people.
+// check opens a page and looks at it in light and dark, wide and narrow: see
+// [tab.look]. Nothing may move while it loads, on a network that takes its time.
 func (v view) check(b *tab, url, axe string) {
 	t := b.t
 	t.Helper()
 	b.media("light")
+	b.latency(100)
 	for _, look := range slices.Backward(looks) {
 		b.size(look.width, look.height)
 		b.open(url + v.path)
@@ -74,6 +74,7 @@ func (v view) check(b *tab, url, axe string) {
 			t.Errorf("%s, %s: what is shown moves by %.3f while the page loads; want %v at most", v.name, look.name, sum, mostShift)
 		}
 	}
+	b.latency(0)
 	wait(b, "document.title", v.title+" · Medicine")
 	if got := get[string](b, "h1()"); got != v.h1 {
 		t.Errorf("%s: the headings of the first rank are %q; want the one %q", v.name, got, v.h1)
@@ -81,31 +82,76 @@ func (v view) check(b *tab, url, axe string) {
 	if v.then != nil {
 		v.then(b)
 	}
-	b.do("load axe-core", chromedp.Evaluate[chromedp.Void](axe))
 	for _, colours := range []string{"light", "dark"} {
-		b.media(colours)
-		for _, look := range looks {
-			name := strings.Join([]string{v.name, colours, look.name}, "-")
-			b.size(look.width, look.height)
-			get[any](b, atRest)
-			for _, violation := range get[[]string](b, `axe.run({resultTypes: ["violations"]}).then((r) =>
-				r.violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html + " (" + n.failureSummary + ")").join(", ")))`) {
-				t.Errorf("%s: %s", name, violation)
-			}
-			if over := get[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
-				t.Errorf("%s: the page is %d pixels wider than the window", name, over)
-			}
-			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				t.Fatalf("%s: take a picture: %v", name, err)
-			}
-			if err := os.WriteFile(filepath.Join(screenshots, name+".png"), picture, 0o644); err != nil {
-				t.Fatal(err)
-			}
+		for n := range looks {
+			b.look(v.name, axe, colours, n)
 		}
 	}
 	b.media("light")
 	b.size(1280, 900)
+	b.wantNoProblem(v.name)
+	b.mu.Lock()
+	b.problems = nil // the next view has its own
+	b.mu.Unlock()
+}
+
+// look checks that axe-core finds no violation (of WCAG 2.2 and its best
+// practices) and that nothing is wider than the window, and takes a picture for
+// people.
+func (b *tab) look(name, axe, colours string, size int) {
+	b.t.Helper()
+	b.media(colours)
+	look := looks[size]
+	name = strings.Join([]string{name, colours, look.name}, "-")
+	b.size(look.width, look.height)
+	get[any](b, atRest)
+	if get[bool](b, "!globalThis.axe") {
+		b.do("load axe-core", chromedp.Evaluate[chromedp.Void](axe))
+	}
+	for _, violation := range get[[]string](b, `axe.run({resultTypes: ["violations"]}).then((r) =>
+		r.violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html + " (" + n.failureSummary + ")").join(", ")))`) {
+		b.t.Errorf("%s: %s", name, violation)
+	}
+	if over := get[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		b.t.Errorf("%s: the page is %d pixels wider than the window", name, over)
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.t.Fatalf("%s: take a picture: %v", name, err)
+	}
+	if err := os.MkdirAll(screenshots, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(screenshots, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// latency makes each answer this many milliseconds late, so that a page is seen
+// before what it asks for has come.
+func (b *tab) latency(ms float64) {
+	b.t.Helper()
+	rules := []*network.Conditions{}
+	if ms > 0 {
+		rules = append(rules, &network.Conditions{Latency: ms, DownloadThroughput: -1, UploadThroughput: -1})
+	}
+	call(b, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: rules})
+}
+
+// forgive forgets the problems that are of an address with this status, which
+// the visitor has provoked.
+func (b *tab) forgive(path string, status int) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := len(b.problems)
+	b.problems = slices.DeleteFunc(b.problems, func(p string) bool {
+		return strings.HasSuffix(p, fmt.Sprintf("%s answers %d", path, status)) ||
+			strings.Contains(p, fmt.Sprintf("responded with a status of %d ", status)) && strings.HasSuffix(p, path)
+	})
+	if len(b.problems) == before {
+		b.t.Errorf("%s has not answered %d", path, status)
+	}
 }
 
 const employees = `section("Employees Available")?.textContent.includes("Homer")`
@@ -119,6 +165,7 @@ var strange = []view{
 	{name: "login-refused", path: "/login?next=/devices", title: "Sign in", h1: "Sign in", ready: "!!" + password, then: func(b *tab) {
 		b.sign("Sign in", "Nobody", "wrong password")
 		b.says("do not match")
+		b.forgive("/login", 401) // which a browser notes
 	}},
 	{name: "register", path: "/register", title: "Sign up", h1: "Sign up", ready: "!!" + password},
 	{name: "register-refused", path: "/register", title: "Sign up", h1: "Sign up", ready: "!!" + password, then: func(b *tab) {
@@ -143,6 +190,7 @@ var own = []view{
 			b.click(fmt.Sprintf("button(%q)", name), 1)
 		}
 		wait(b, `says("What came of it will be written here.") || all("[aria-busy=true]").length > 0`, false)
+		b.forgive("/pills", 400) // what was slipped in
 	}},
 	{name: "lab-run", path: "/lab", title: "Lab", h1: "Security lab", ready: `!!button("Run all five")`, then: runAllAttacks},
 	{name: "dashboard", path: "/dashboard", title: "Dashboard", h1: "Hello, Ilmer.", ready: `says("6 pills") && says("Kept in") && all(".skeleton").length === 0`},
@@ -151,25 +199,27 @@ var own = []view{
 
 // Every page in every look.
 func TestPagesAreAccessible(t *testing.T) {
+	t.Parallel()
 	browser(t) // before npm is asked for
 	script := axe(t)
-	if err := os.MkdirAll(screenshots, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	s := serve(t)
-	t.Run("of a stranger", func(t *testing.T) {
-		b := visit(t, "")
-		for _, v := range strange {
+	every := func(t *testing.T, b *tab, url string, views []view) {
+		for _, v := range views {
 			t.Run(v.name, func(t *testing.T) {
 				b.t = t
-				v.check(b, s.url, script)
+				v.check(b, url, script)
 			})
 		}
+	}
+	t.Run("of a stranger", func(t *testing.T) {
+		t.Parallel()
+		every(t, visit(t, ""), s.url, strange)
 	})
 	t.Run("of a user", func(t *testing.T) {
-		b := visit(t, "")
+		t.Parallel()
+		b, other := visit(t, ""), visit(t, "")
 		b.register(s, "Ilmer")
-		visit(t, "").signIn(s, "Ilmer")
+		other.signIn(s, "Ilmer")
 		b.click(`link("Pharmacy")`, 1)
 		b.click(fill, 3)
 		wait(b, "shown()", 3)
@@ -178,17 +228,30 @@ func TestPagesAreAccessible(t *testing.T) {
 		b.write("A medicine with quite a long name, 200 mg")
 		b.click(fill, 1)
 		wait(b, "shown()", 6)
-		for _, v := range own {
-			t.Run(v.name, func(t *testing.T) {
-				b.t = t
-				v.check(b, s.url, script)
-			})
+		every(t, b, s.url, own)
+		ended := strange[len(strange)-2]
+		ended.name, ended.then = "about-ended", func(b *tab) {
+			get[any](other, `await fetch("/sessions", {method: "DELETE"})`)
+			b.says("Your session was ended.")
 		}
+		every(t, b, s.url, []view{ended})
+	})
+	t.Run("of a session that ends", func(t *testing.T) {
+		t.Parallel()
+		// Two minutes before the longest time is over, it warns.
+		s := serve(t, "-idle", "6m", "-absolute", "100s")
+		b := visit(t, s.url+"/pharmacy")
+		b.click(fill, 1)
+		wait(b, "shown()", 1)
+		ending := strange[1]
+		ending.name, ending.ready = "pharmacy-ending", warning+" && shown() === 1 && "+employees
+		every(t, b, s.url, []view{ending})
 	})
 }
 
 // The check above has to be able to fail.
 func TestAxeFindsViolations(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	script := axe(t)
 	b := visit(t, "about:blank")

@@ -57,6 +57,7 @@ const (
 )
 
 func TestClientOnATrustedOrigin(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.client(trusted))
 	wait(b, `document.getElementById("employees").textContent`, "Ilmer, Homer")
@@ -80,6 +81,7 @@ func TestClientOnATrustedOrigin(t *testing.T) {
 // A new visitor's first pills go out in parallel: the page does not wait for
 // the answer of one before it sends the next.
 func TestTenFastClicksOfAClientElsewhere(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.client(trusted))
 	wait(b, clientDone, 2)
@@ -93,6 +95,7 @@ func TestTenFastClicksOfAClientElsewhere(t *testing.T) {
 
 // The application's own page and the client share the visitor's session.
 func TestClientElsewhereSharesTheSession(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	own := visit(t, s.url+"/pharmacy")
 	own.click(fill, 1)
@@ -107,6 +110,7 @@ func TestClientElsewhereSharesTheSession(t *testing.T) {
 }
 
 func TestForeignPageIsRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	for name, origin := range foreign(t) {
 		t.Run(name, func(t *testing.T) {
@@ -145,6 +149,7 @@ func TestForeignPageIsRefused(t *testing.T) {
 // The browser sends a form of another site without the visitor's cookie; a
 // session begun for it would take the place of the visitor's own.
 func TestForgedFormIsRefused(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	for name, origin := range foreign(t) {
 		t.Run(name, func(t *testing.T) {

@@ -56,6 +56,7 @@ func buildOriginal(t *testing.T, s *server) {
 // application on the origin of its development server, which sends a pill without
 // waiting for the answer, and JSON with the cookie to another port.
 func TestOriginalClientBuiltUnchanged(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	buildOriginal(t, s)
 	const (

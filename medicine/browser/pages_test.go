@@ -9,6 +9,7 @@ import (
 // Home sends one request with the cookie and one without, and shows what came
 // back.
 func TestHomeComparesARequestWithAndWithoutItsCookie(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		b := visit(t, s.url+"/")
 		const with, without = `around("article", "With its cookie")`, `around("article", "Without it")`
@@ -48,6 +49,7 @@ func (b *tab) keepsCookie(s *server) {
 // The same list, in the session and in local storage: both outlive a reload, and
 // neither depends on the other. A script reads the one and not the cookie.
 func TestStorageKeepsBothLists(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		b := visit(t, s.url+"/storage")
 		const lists = `["The session", "Local storage"].map((title) => seen(section(title)).match(/([\d,]+) pills?/)?.[1] ?? "0").join(" ")`
@@ -99,6 +101,7 @@ func TestStorageKeepsBothLists(t *testing.T) {
 
 // What is broken by hand is not written over, and not taken for the list.
 func TestStorageSurvivesABrokenList(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/storage")
 	b.click(`button("Add to both")`, 1)
@@ -127,6 +130,7 @@ func runAllAttacks(b *tab) {
 
 // All five attacks, each by its own button, are carried out and refused.
 func TestLabRefusesEachAttack(t *testing.T) {
+	t.Parallel()
 	onEachStore(t, func(t *testing.T, s *server) {
 		w := s.witness()
 		b := visit(t, w.url+"/pharmacy")

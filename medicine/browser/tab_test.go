@@ -153,7 +153,12 @@ func newTab(t *testing.T, parent context.Context, url string, options ...chromed
 	t.Helper()
 	b := &tab{t: t, byID: map[network.RequestID]*request{}}
 	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.note))...)
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.tell(t)
+		}
+		cancel()
+	})
 	b.ctx = ctx
 	// Animations end at once, so that a picture shows no half of one.
 	b.media("light")
@@ -162,6 +167,17 @@ func newTab(t *testing.T, parent context.Context, url string, options ...chromed
 		b.open(url)
 	}
 	return b
+}
+
+// tell logs what the tab did last, for who reads of a failure.
+func (b *tab) tell(t *testing.T) {
+	where, _ := eval[string](b, "location.href")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.requests[max(0, len(b.requests)-12):] {
+		where += fmt.Sprintf("\n\t%s %s: %d %s", r.method, r.url, r.status, [...]string{"under way", "answered", "refused"}[r.outcome])
+	}
+	t.Logf("a tab is at %s\nproblems: %q", where, b.problems)
 }
 
 // note keeps what the browser tells of the page.
@@ -307,6 +323,8 @@ func (b *tab) size(width, height int64) {
 func (b *tab) front() {
 	b.t.Helper()
 	call(b, page.BringToFront, cdp.Empty{})
+	// What is clicked before it is painted is not clicked.
+	get[any](b, "new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))")
 }
 
 // seeing is known to every script that the tests evaluate.

@@ -13,6 +13,7 @@ import (
 // The original shows up to five pills too few of ten fast clicks, and keeps two
 // to seven.
 func TestTenFastClicks(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	wait(b, "shown()", 0)
@@ -31,6 +32,7 @@ func TestTenFastClicks(t *testing.T) {
 }
 
 func TestPillsSurviveARestart(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	b.click(fill, 3)
@@ -49,6 +51,7 @@ func TestPillsSurviveARestart(t *testing.T) {
 }
 
 func TestPagesLoadCleanly(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, "")
 	for _, p := range []struct{ path, title, ready string }{
@@ -79,6 +82,7 @@ func TestPagesLoadCleanly(t *testing.T) {
 
 // That no problem is noticed on our pages says something only if problems are.
 func TestProblemsAreNoticed(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	b := visit(t, "http://"+chromium.clients.String()+"/bad")
 	for _, want := range []string{"Content Security Policy", "/missing answers 404", "console.error: \"complaint\"", "request failed: http://localhost:1/: net::ERR_", "exception: Uncaught TypeError"} {
@@ -94,6 +98,7 @@ func TestProblemsAreNoticed(t *testing.T) {
 }
 
 func TestAddRemoveAndClear(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	b.write("Vitamin C")
@@ -124,6 +129,7 @@ func TestAddRemoveAndClear(t *testing.T) {
 }
 
 func TestNamesAreCheckedAtTheField(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	wait(b, "shown()", 0)
@@ -150,6 +156,7 @@ func TestNamesAreCheckedAtTheField(t *testing.T) {
 
 // The server's own words are shown at the field, and what was typed stays.
 func TestServersErrorKeepsWhatWasTyped(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	b.click(fill, 1)
@@ -174,6 +181,7 @@ func TestServersErrorKeepsWhatWasTyped(t *testing.T) {
 // The original makes up to six sessions of one visit: one for each preflight and
 // each request without credentials.
 func TestFirstRequestsMakeOneSession(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/")
 	wait(b, `document.body.innerText.includes("Nothing yet.")`, true)
@@ -184,6 +192,7 @@ func TestFirstRequestsMakeOneSession(t *testing.T) {
 }
 
 func TestCookieInTheBrowser(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	b.click(fill, 1)
@@ -206,6 +215,7 @@ func TestCookieInTheBrowser(t *testing.T) {
 }
 
 func TestTwoTabsAgree(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	one := visit(t, s.url+"/pharmacy")
 	one.click(fill, 1)
@@ -240,6 +250,7 @@ func TestTwoTabsAgree(t *testing.T) {
 }
 
 func TestTwoBrowsersAreTwoVisitors(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	one, two := visit(t, s.url+"/pharmacy"), visit(t, s.url+"/pharmacy")
 	one.click(fill, 1)
@@ -253,6 +264,7 @@ func TestTwoBrowsersAreTwoVisitors(t *testing.T) {
 }
 
 func TestServerDown(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, s.url+"/pharmacy")
 	b.click(fill, 1)
@@ -281,6 +293,7 @@ func TestServerDown(t *testing.T) {
 }
 
 func TestWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	b := visit(t, "")
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
