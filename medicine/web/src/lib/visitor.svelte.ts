@@ -95,7 +95,7 @@ export class Visitor {
       }
       case "ended":
         // One that this page ended itself is no news.
-        if (this.signedIn || (state.reason !== "signed-out" && this.#last)) this.ending = this.#why(state);
+        if (this.signedIn || this.#last?.signedIn || (state.reason !== "signed-out" && this.#last)) this.ending = this.#why(state);
         this.#gone();
         break;
       case "none":
@@ -138,7 +138,7 @@ export class Visitor {
   }
 
   #why(state: LiveState): Ending {
-    const signedIn = this.signedIn === true;
+    const signedIn = this.signedIn === true || this.#last?.signedIn === true;
     switch (state.reason) {
       case "signed-out":
         return { signedIn, title: "You are signed out.", text: "You signed out in another tab or window of this browser." };
