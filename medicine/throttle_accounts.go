@@ -17,9 +17,10 @@ import (
 // out nobody who signs in from an address that the account was used from before.
 // The right password counts in none of them.
 //
-// A key that is forgotten has its burst again. To have one forgotten takes as
-// many failures under other keys as a table remembers, each of which costs a
-// hash: minutes of all processors, in which the buckets fill by themselves.
+// A key that is forgotten has its burst again. To have one forgotten takes a table
+// full of others with a failure that has not been made up for yet. Each failure
+// costs a hash and is made up for within half a minute, so that a server would
+// have to compute hundreds of hashes a second.
 //
 // They are kept by each process for itself, so that n processes let n times as
 // much through.

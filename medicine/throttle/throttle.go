@@ -21,9 +21,10 @@ type Limit struct {
 	// It is above zero.
 	Every time.Duration
 
-	// Keys bounds how many keys are remembered, those used last. It is at
-	// least 1. A key that is forgotten has its whole burst again, so that the
-	// bound should cost more failures than the burst of a key is worth.
+	// Keys bounds how many keys are remembered, beside those with an attempt
+	// under way. It is at least 1. Only a key with a failure that has not been
+	// made up for takes room. With too many of these, one of those used least
+	// lately is forgotten, of which the most has been made up for.
 	Keys int
 }
 
@@ -57,19 +58,43 @@ func (t *Table) Len() int {
 }
 
 // get returns the bucket of a key, and makes it if there is none.
-func (t *Table) get(key string) *bucket {
+func (t *Table) get(key string, now time.Time) *bucket {
 	if e, ok := t.buckets[key]; ok {
 		t.order.MoveToFront(e)
 		return e.Value.(*bucket)
 	}
-	for len(t.buckets) >= max(1, t.limit.Keys) {
-		oldest := t.order.Back()
-		delete(t.buckets, oldest.Value.(*bucket).key)
-		t.order.Remove(oldest)
-	}
+	t.makeRoom(now)
 	b := &bucket{key: key, tokens: rate.NewLimiter(rate.Every(t.limit.Every), t.limit.Burst)}
 	t.buckets[key] = t.order.PushFront(b)
 	return b
+}
+
+// candidates is how many keys are looked at to find one to forget.
+const candidates = 16
+
+// makeRoom forgets a key if there are too many, and if there is one that has no
+// attempt under way.
+func (t *Table) makeRoom(now time.Time) {
+	if len(t.buckets) < max(1, t.limit.Keys) {
+		return
+	}
+	var fullest *list.Element
+	most := math.Inf(-1)
+	e := t.order.Back()
+	for i := 0; i < candidates && e != nil; i, e = i+1, e.Prev() {
+		b := e.Value.(*bucket)
+		if left := b.tokens.TokensAt(now); b.underWay == 0 && left > most {
+			fullest, most = e, left
+		}
+	}
+	if fullest != nil {
+		t.forget(fullest)
+	}
+}
+
+func (t *Table) forget(e *list.Element) {
+	delete(t.buckets, e.Value.(*bucket).key)
+	t.order.Remove(e)
 }
 
 // An Attempt is something that may fail, and that counts as a failure until it
@@ -129,8 +154,9 @@ func (t *Table) begin(ctx context.Context, key string) (*bucket, time.Duration) 
 func (t *Table) try(key string) (b *bucket, ended <-chan struct{}, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b = t.get(key)
-	left := b.tokens.TokensAt(time.Now())
+	now := time.Now()
+	b = t.get(key, now)
+	left := b.tokens.TokensAt(now)
 	switch {
 	case left < 1:
 		wait := time.Duration(math.Ceil((1 - left) * float64(t.limit.Every)))
@@ -153,17 +179,27 @@ func (a *Attempt) Failed() { a.end(true) }
 func (a *Attempt) Dropped() { a.end(false) }
 
 func (a *Attempt) end(failed bool) {
+	now := time.Now()
 	for _, c := range a.counted {
-		c.table.mu.Lock()
-		c.bucket.underWay--
-		if failed {
-			c.bucket.tokens.AllowN(time.Now(), 1)
-		}
-		if c.bucket.ended != nil {
-			close(c.bucket.ended)
-			c.bucket.ended = nil
-		}
-		c.table.mu.Unlock()
+		c.table.end(c.bucket, failed, now)
 	}
 	a.counted = nil
+}
+
+// end counts an attempt as no longer under way. One that has not failed leaves no
+// trace: it would push out the traces of others.
+func (t *Table) end(b *bucket, failed bool, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.underWay--
+	if failed {
+		b.tokens.AllowN(now, 1)
+	}
+	if b.ended != nil {
+		close(b.ended)
+		b.ended = nil
+	}
+	if e := t.buckets[b.key]; b.underWay == 0 && b.tokens.TokensAt(now) >= float64(t.limit.Burst) {
+		t.forget(e)
+	}
 }

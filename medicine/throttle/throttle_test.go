@@ -179,14 +179,52 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// A key may be forgotten while an attempt is under way.
-func TestForgottenUnderWay(t *testing.T) {
+// A key with an attempt under way is not forgotten, whatever the bound.
+func TestUnderWayIsNotForgotten(t *testing.T) {
 	table := throttle.New(throttle.Limit{Burst: 1, Every: time.Hour, Keys: 1})
 	a, _, _ := throttle.Begin(t.Context(), throttle.Count{Table: table, Key: "a"})
 	fail(throttle.Count{Table: table, Key: "b"})
 	a.Failed()
-	if _, ok := fail(throttle.Count{Table: table, Key: "a"}); !ok {
-		t.Error("a key that was forgotten is refused")
+	if _, ok := fail(throttle.Count{Table: table, Key: "a"}); ok {
+		t.Error("a key was forgotten while an attempt was under way")
+	}
+}
+
+// Attempts that are given up cost nothing, so a flood of them must not make a
+// table forget who has failed.
+func TestDroppedAttemptsLeaveNoTrace(t *testing.T) {
+	table := throttle.New(throttle.Limit{Burst: 100, Every: time.Hour, Keys: 50})
+	target := throttle.Count{Table: table, Key: "target"}
+	for range 100 {
+		fail(target)
+	}
+	for i := range 1000 {
+		a, _, ok := throttle.Begin(t.Context(), throttle.Count{Table: table, Key: fmt.Sprint(i)})
+		if !ok {
+			t.Fatalf("attempt %d is refused", i)
+		}
+		a.Dropped()
+	}
+	if _, ok := fail(target); ok {
+		t.Error("the one that failed a hundred times has been forgotten")
+	}
+	if n := table.Len(); n != 1 {
+		t.Errorf("%d keys are remembered; want the one that failed", n)
+	}
+}
+
+// Where some have to be forgotten, it is who has failed least of those long unused.
+func TestTheWorstAreRememberedLongest(t *testing.T) {
+	table := throttle.New(throttle.Limit{Burst: 100, Every: time.Hour, Keys: 50})
+	target := throttle.Count{Table: table, Key: "target"}
+	for range 100 {
+		fail(target)
+	}
+	for i := range 10_000 {
+		fail(throttle.Count{Table: table, Key: fmt.Sprint(i)})
+	}
+	if _, ok := fail(target); ok {
+		t.Error("the one that failed a hundred times was forgotten before those that failed once")
 	}
 }
 
