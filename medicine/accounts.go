@@ -120,16 +120,16 @@ func (a *App) register(r *http.Request, name, pass string) (users.User, error) {
 	if same, err := users.Fold(prepared); err == nil && same == folded {
 		return users.User{}, invalid("password", "The password is the user name. Choose another one.")
 	}
+	from := addressKey(a.address(r))
 	attempt := new(throttle.Attempt)
 	if !a.lab.Sent(r) { // which has its own limit, and the address of whoever is at the machine
-		if attempt, err = a.throttles.beginRegistration(r.Context(), addressKey(a.address(r))); err != nil {
+		if attempt, err = a.throttles.beginRegistration(r.Context(), from); err != nil {
 			return users.User{}, err
 		}
 	}
-	u, err := a.create(r.Context(), name, prepared)
-	var p *problem
-	if err == nil || errors.As(err, &p) && p.status == http.StatusConflict {
-		attempt.Failed() // which names are taken is not for the asking
+	u, counts, err := a.create(r.Context(), name, prepared)
+	if counts {
+		attempt.Failed()
 	} else {
 		attempt.Dropped()
 	}
@@ -145,32 +145,38 @@ func (a *App) register(r *http.Request, name, pass string) (users.User, error) {
 		}
 		return users.User{}, err
 	}
+	a.throttles.known.Add(pairKey(folded, from))
 	return u, nil
 }
 
-func (a *App) create(ctx context.Context, name, prepared string) (users.User, error) {
+// create makes an account. counts says whether that used up some of what an address
+// may do: it cost a hash, or told that a name is taken.
+func (a *App) create(ctx context.Context, name, prepared string) (u users.User, counts bool, err error) {
 	// A name that is taken is not worth a hash.
-	_, err := a.users.ByName(ctx, name)
+	_, err = a.users.ByName(ctx, name)
 	switch {
 	case err == nil:
-		return users.User{}, taken()
+		return users.User{}, true, taken()
 	case !errors.Is(err, users.ErrNotFound):
-		return users.User{}, a.usersFailed(ctx, err)
+		return users.User{}, false, a.usersFailed(ctx, err)
 	}
 	turn, cancel := context.WithTimeout(ctx, queueTime)
 	defer cancel()
 	hash, err := a.passwords.Hash(turn, prepared)
 	if err != nil {
-		return users.User{}, busy()
+		return users.User{}, false, busy()
 	}
-	u, err := a.users.Create(ctx, name, hash)
+	// A visitor who leaves now leaves no account that nobody was told of.
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), queueTime)
+	defer done()
+	u, err = a.users.Create(ctx, name, hash)
 	switch {
 	case errors.Is(err, users.ErrTaken):
-		return users.User{}, taken()
+		return users.User{}, true, taken()
 	case err != nil:
-		return users.User{}, a.usersFailed(ctx, err)
+		return users.User{}, true, a.usersFailed(ctx, err)
 	}
-	return u, nil
+	return u, true, nil
 }
 
 // enter makes u the user of the request's session: a new id, what was collected

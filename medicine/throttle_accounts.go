@@ -15,7 +15,8 @@ import (
 // guesser and leaves the owner, who is elsewhere, alone. The bucket of an account
 // is wide; it is for guesses from many addresses, and whoever empties it keeps
 // out nobody who signs in from an address that the account was used from before.
-// The right password counts in none of them.
+// The right password counts in none of them, but every attempt costs a hash: spent
+// keeps one address from having all of the processors.
 //
 // A key that is forgotten has its burst again. To have one forgotten takes a table
 // full of others with a failure that has not been made up for yet. Each failure
@@ -23,12 +24,13 @@ import (
 // have to compute hundreds of hashes a second.
 //
 // They are kept by each process for itself, so that n processes let n times as
-// much through.
+// much through, and a process that has just begun knows no owner's address.
 type throttles struct {
 	pair     *throttle.Table // an account and an address
 	account  *throttle.Table
 	address  *throttle.Table
 	register *throttle.Table // an address; every registration counts
+	spent    *throttle.Table // an address; every attempt counts
 	known    *throttle.Known // an account and an address that the right password came from
 }
 
@@ -40,6 +42,7 @@ func newThrottles() throttles {
 		account:  throttle.New(throttle.Limit{Burst: 100, Every: 30 * time.Second, Keys: throttleKeys}),
 		address:  throttle.New(throttle.Limit{Burst: 30, Every: 10 * time.Second, Keys: throttleKeys}),
 		register: throttle.New(throttle.Limit{Burst: 20, Every: time.Minute, Keys: throttleKeys}),
+		spent:    throttle.New(throttle.Limit{Burst: 100, Every: time.Second / 2, Keys: throttleKeys}),
 		known:    throttle.NewKnown(throttleKeys, 30*24*time.Hour),
 	}
 }
@@ -50,6 +53,11 @@ func pairKey(folded, address string) string { return address + " " + folded }
 // beginSignIn begins an attempt to sign in, of which it is not known yet whether
 // there is such an account. An empty folded name is no account for certain.
 func (t *throttles) beginSignIn(ctx context.Context, folded, address string) (*throttle.Attempt, error) {
+	spent, err := begin(ctx, "sign in", throttle.Count{Table: t.spent, Key: address})
+	if err != nil {
+		return nil, err
+	}
+	spent.Failed()
 	counts := []throttle.Count{{Table: t.address, Key: address}}
 	if folded != "" {
 		pair := pairKey(folded, address)

@@ -1,13 +1,17 @@
 package medicine_test
 
 import (
+	"context"
 	"fmt"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pillboxgo/pillbox/medicine"
 	"github.com/pillboxgo/pillbox/medicine/password"
+	"github.com/pillboxgo/pillbox/medicine/users"
 )
 
 func retryAfter(t *testing.T, r reply) int {
@@ -106,6 +110,62 @@ func TestLockOutByManyAddresses(t *testing.T) {
 		signIn("a wrong guess", "192.0.2.1").wantError(t, "a wrong guess where the owner is", 401, "wrong_credentials")
 	}
 	signIn(pass, "192.0.2.1").wantError(t, "after 5 wrong guesses where the owner is", 429, "too_many_attempts")
+}
+
+// Who has just signed up is known where that was.
+func TestLockOutAfterSigningUp(t *testing.T) {
+	s, app := serveApp(t, trustingProxy)
+	if r := s.visitor(t).post("/register", credentials("ilmer", pass), "X-Forwarded-For", "192.0.2.1"); r.status != 201 {
+		t.Fatalf("register = %d %s", r.status, r.body)
+	}
+	for i := range 100 {
+		if err := medicine.FailSignIn(app, "ilmer", fmt.Sprint("198.51.100.", i)); err != nil {
+			t.Fatalf("guess %d: %v", i+1, err)
+		}
+	}
+	if r := s.visitor(t).post("/login", credentials("ilmer", pass), "X-Forwarded-For", "192.0.2.1"); r.status != 200 {
+		t.Errorf("the owner, where the account was made, = %d %s; want 200", r.status, r.body)
+	}
+}
+
+// Even right passwords cost a hash each: one address cannot have all processors.
+func TestRightPasswordsAreBounded(t *testing.T) {
+	s, app := serveApp(t, trustingProxy)
+	s.visitor(t).register("ilmer")
+	for i := range 100 {
+		if err := medicine.PassSignIn(app, "ilmer", "192.0.2.1"); err != nil {
+			t.Fatalf("sign-in %d at once: %v", i+1, err)
+		}
+	}
+	r := s.visitor(t).post("/login", credentials("ilmer", pass), "X-Forwarded-For", "192.0.2.1")
+	r.wantError(t, "sign-in 101 at once", 429, "too_many_attempts")
+	retryAfter(t, r)
+	if r := s.visitor(t).post("/login", credentials("ilmer", pass), "X-Forwarded-For", "192.0.2.2"); r.status != 200 {
+		t.Errorf("sign-in from another address = %d %s; want 200", r.status, r.body)
+	}
+}
+
+// A sign-up that is given up has cost a hash and counts, and makes no account
+// that nobody was told of.
+func TestSignUpsGivenUp(t *testing.T) {
+	hasher, table := password.New(), new(users.Memory)
+	_, app := serveApp(t, func(c *medicine.Config) { trustingProxy(c); c.Passwords, c.Users = hasher, table })
+	handler := app.Handler()
+	for i := range 40 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond) // a hash takes longer
+		r := httptest.NewRequestWithContext(ctx, "POST", "http://localhost/register", strings.NewReader(credentials(fmt.Sprint("user", i), pass)))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		cancel()
+		_, err := table.ByName(t.Context(), fmt.Sprint("user", i))
+		if made := err == nil; made != (w.Code == 201) {
+			t.Errorf("sign-up %d answers %d; the account is there: %v", i+1, w.Code, made)
+		}
+	}
+	if n := hasher.Count(); n > 20 {
+		t.Errorf("40 sign-ups from one address, all given up, cost %d hashes; want 20 at most", n)
+	}
 }
 
 func TestRegistrationsAreThrottled(t *testing.T) {

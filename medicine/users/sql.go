@@ -142,18 +142,27 @@ func (t *SQL) make(ctx context.Context, dialect Dialect) error {
 	return tx.Commit()
 }
 
+// abandonTime bounds the taking back of an account that may have been made.
+const abandonTime = 2 * time.Second
+
 // Create implements [Table].
 func (t *SQL) Create(ctx context.Context, name, hash string) (User, error) {
 	u, folded, err := newUser(name, hash)
 	if err != nil {
 		return User{}, err
 	}
+	there := User{}
 	_, err = t.db.ExecContext(ctx, t.q.insert, u.ID, []byte(folded), []byte(u.Name), u.Hash, u.Created.UnixMilli())
-	if err != nil {
-		return User{}, failed("create", err)
+	if err == nil {
+		there, err = t.get(ctx, t.q.byName, []byte(folded))
 	}
-	switch there, err := t.get(ctx, t.q.byName, []byte(folded)); {
+	switch {
 	case err != nil:
+		// The row may be there all the same: an answer that was lost says
+		// nothing. Nobody knows of the account, so that it can go.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+		defer cancel()
+		_ = t.Delete(ctx, u.ID) // the first error says more
 		return User{}, failed("create", err)
 	case there.ID != u.ID:
 		return User{}, ErrTaken

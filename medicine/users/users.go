@@ -41,7 +41,8 @@ type User struct {
 type Table interface {
 	// Create makes an account with a new id. It returns [ErrTaken] where an
 	// account has this name as [Fold] sees it, and what Fold returns for a
-	// name that is none.
+	// name that is none. After any other error it takes back what it may have
+	// made, unless that fails as well.
 	Create(ctx context.Context, name, hash string) (User, error)
 
 	// ByName returns the account of this name as [Fold] sees it, or

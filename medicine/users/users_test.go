@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -252,6 +253,29 @@ func TestTableOfSomebodyElse(t *testing.T) {
 	}
 	if _, err := users.New(t.Context(), db.DB, "oracle"); err == nil || !strings.Contains(err.Error(), "oracle") {
 		t.Errorf("New for oracle = %v; want an error that names it", err)
+	}
+}
+
+// A visitor may leave at any moment: a Create that fails leaves no account behind.
+func TestCreateThatIsGivenUp(t *testing.T) {
+	table := open(t, "sqlite:"+filepath.Join(t.TempDir(), "users.db"))
+	failed, left := 0, 0
+	for failed < 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(rand.IntN(1500))*time.Microsecond, cancel)
+		name := unused("ilmer")
+		_, err := table.Create(ctx, name, "hash")
+		cancel()
+		if err == nil {
+			continue
+		}
+		failed++
+		if _, err := table.ByName(t.Context(), name); !errors.Is(err, users.ErrNotFound) {
+			left++
+		}
+	}
+	if left > 0 {
+		t.Errorf("%d of %d Creates that failed left an account", left, failed)
 	}
 }
 
