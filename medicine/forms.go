@@ -18,13 +18,9 @@ import (
 // sheet, and what they send. The forms of accounts come by accountRoutes.
 func (a *App) formRoutes() {
 	pages := web.Pages(a.fillPage)
-	for path := range plainPages {
-		if path == "/" {
-			path = "/{$}"
-		}
-		a.mux.Handle("GET "+path, pages)
-	}
+	a.mux.Handle("/", pages) // and their files, and whatever there is not
 	for _, path := range []string{"/login", "/register", "/devices", "/pharmacy"} {
+		a.mux.Handle("GET "+path, pages)
 		a.mux.HandleFunc(path, onlyMethods("GET, HEAD, POST"))
 	}
 	a.mux.HandleFunc("POST /pharmacy", a.pharmacyForm)

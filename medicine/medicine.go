@@ -33,7 +33,6 @@ import (
 	"github.com/pillboxgo/pillbox/medicine/lab"
 	"github.com/pillboxgo/pillbox/medicine/password"
 	"github.com/pillboxgo/pillbox/medicine/users"
-	"github.com/pillboxgo/pillbox/medicine/web"
 	"github.com/pillboxgo/pillbox/session"
 )
 
@@ -132,7 +131,6 @@ func (a *App) routes() {
 	a.labRoutes()
 	a.liveRoutes()
 	a.mux.HandleFunc("/api/", notFound)
-	a.mux.Handle("/", web.Handler())
 }
 
 // Handler returns the application's handler: first the guard, so that neither

@@ -58,25 +58,6 @@ func FS() fs.FS {
 	return sub
 }
 
-// Handler returns a handler that serves the pages of Medicine and their files.
-//
-// Every file has a strong ETag, the SHA-256 of its content, and is to be
-// revalidated, so that a new build is seen at once and an old one is answered
-// with 304. There are no directory listings.
-//
-// A path that names no file and has no extension is a page: a GET or HEAD whose
-// Accept header names text/html gets index.html with status 200, and the script
-// in it shows the page, or says that there is none. Everything else that names
-// no file gets 404, and a method other than GET and HEAD gets 405, both with a
-// JSON error in the form that the rest of Medicine uses. Accept: */* is not
-// enough for a page, so that a script which asks for a misspelt address is told
-// so instead of being handed HTML.
-//
-// The handler touches no session.
-func Handler() http.Handler {
-	return Pages(nil)
-}
-
 // A Page is what the server itself writes into index.html before it sends it,
 // for a browser that runs no scripts. Its zero value is index.html as built.
 type Page struct {
@@ -104,14 +85,28 @@ type Page struct {
 // request itself, with a redirect for one.
 type Fill func(w http.ResponseWriter, r *http.Request) (Page, bool)
 
-// Pages is [Handler] with pages that fill completes. A nil fill completes none.
+// Pages returns a handler that serves the pages of Medicine and their files. Pages
+// are completed by fill; a nil fill completes none. Files are not concerned, nor is
+// index.html under its own name.
 //
-// Files are not concerned, nor is index.html under its own name.
+// Every file has a strong ETag, the SHA-256 of its content, and is to be
+// revalidated, so that a new build is seen at once and an old one is answered
+// with 304. There are no directory listings.
+//
+// A path that names no file and has no extension is a page: a GET or HEAD whose
+// Accept header names text/html gets index.html with status 200, and the script
+// in it shows the page, or says that there is none. Everything else that names
+// no file gets 404, and a method other than GET and HEAD gets 405, both with a
+// JSON error in the form that the rest of Medicine uses. Accept: */* is not
+// enough for a page, so that a script which asks for a misspelt address is told
+// so instead of being handed HTML.
+//
+// Of itself the handler touches no session.
 func Pages(fill Fill) http.Handler {
 	return handlerOf(FS(), fill)
 }
 
-// SetHeaders sets the headers that every answer of [Handler] has: the
+// SetHeaders sets the headers that every answer of [Pages] has: the
 // Content-Security-Policy, and two that keep browsers from guessing types and
 // from telling other sites where their visitors come from.
 func SetHeaders(header http.Header) {

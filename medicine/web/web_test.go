@@ -82,7 +82,7 @@ func get(t *testing.T, method, target string, header http.Header) *http.Response
 		r.Header[name] = values
 	}
 	w := httptest.NewRecorder()
-	web.Handler().ServeHTTP(w, r)
+	web.Pages(nil).ServeHTTP(w, r)
 	return w.Result()
 }
 
