@@ -131,7 +131,7 @@ export function connect(
     }
     if (controller.signal.aborted) return 0;
     if (next === NEVER || (since && Date.now() - since >= LIVED)) failures = 0;
-    else if (since || next === undefined) failures++;
+    else if (since || !next) failures++; // also where it is over as soon as it begins
     if (next === AT_ONCE) return failures > 1 ? backoff() : 0;
     if (next !== undefined) return next;
 
@@ -139,10 +139,11 @@ export function connect(
     if (!settled()) {
       set({ ...state, status: "offline", changed: [], error: { status, code, message } });
     }
-    // What the server gets wrong does not mend by itself soon.
-    if (status && status < 500) failures = 99;
-    if (retryAfterMs === undefined) return backoff();
-    failures = 0;
+    if (retryAfterMs === undefined) {
+      // What the server gets wrong does not mend by itself soon.
+      if (status && status < 500) failures = 99;
+      return backoff();
+    }
     const wait = Math.min(retryAfterMs, OBEDIENCE);
     notBefore = Date.now() + wait;
     return wait + backoff();

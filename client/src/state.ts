@@ -82,13 +82,14 @@ export function begun(old: LiveState, said: Fields): LiveState {
 /** The state after a change of what the session holds. Whether it is about to end, the server says by itself. */
 export function changed(old: LiveState, said: Fields): LiveState {
   const changed = names(said.keys);
-  const removed = names(said.removed);
+  const removed = new Set(names(said.removed));
+  const different = new Set(changed);
   return {
     ...old,
-    keys: union(old.keys, changed).filter((key) => !removed.includes(key)),
+    keys: union(old.keys, changed).filter((key) => !removed.has(key)),
     changed,
     values: {
-      ...Object.fromEntries(Object.entries(old.values).filter(([key]) => !changed.includes(key))),
+      ...Object.fromEntries(Object.entries(old.values).filter(([key]) => !different.has(key))),
       ...kept(old.values, said.values),
     },
     ...deadlines(said),

@@ -97,3 +97,35 @@ describe("a fault", () => {
     expect(states.at(-1)).toMatchObject({ status: "live" });
   });
 });
+
+describe("a server that is wrong again and again", () => {
+  const streamOf = (text: string) => () => new Response(text, { headers: { "Content-Type": "text/event-stream" } });
+
+  it.each([
+    ["says at once that the session goes on elsewhere", streamOf('event: renewed\ndata: {"signedIn":false}\n\n')],
+    ["says at once that it ended, and not why", streamOf('event: ended\ndata: {"reason":"unknown"}\n\n')],
+    ["asks for no pause at all", () => new Response("{}", { status: 429, headers: { "Retry-After": "0" } })],
+    ["asks for a pause until a time that has passed", () => new Response("{}", { status: 503, headers: { "Retry-After": "Thu, 01 Jan 1970 00:00:01 GMT" } })],
+  ])("is asked less and less often: one that %s", async (_, answer) => {
+    vi.useFakeTimers();
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    const fetch = vi.fn(async () => answer());
+    const stop = createClient({ fetch }).live("http://x.test/live").subscribe(() => {});
+    await vi.advanceTimersByTimeAsync(600_000);
+    stop();
+    expect(fetch.mock.calls.length).toBeGreaterThan(10);
+    expect(fetch.mock.calls.length).toBeLessThan(60); // at most every 15 seconds on average, after the first few
+  });
+});
+
+describe("a change of very many keys", () => {
+  it("does not hold up the page", async () => {
+    const name = (prefix: string) => Array.from({ length: 50_000 }, (_, i) => prefix + i);
+    const text = `event: session\ndata: {"live":true,"session":"p","keys":[]}\n\nevent: change\ndata: ${JSON.stringify({ keys: name("k"), removed: name("r") })}\n\n`;
+    const fetch = async () => new Response(text, { headers: { "Content-Type": "text/event-stream" } });
+    const live = createClient({ fetch }).live("http://x.test/live");
+    const begun = performance.now();
+    await new Promise<void>((resolve) => live.subscribe(({ keys }) => keys.length > 0 && resolve()));
+    expect(performance.now() - begun).toBeLessThan(1000); // some 20 ms; looking through lists takes seconds
+  });
+});
