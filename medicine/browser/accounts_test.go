@@ -275,3 +275,18 @@ func TestAccountFormSurvivesTheServersErrors(t *testing.T) {
 	b.click(`button("Sign up")`, 1)
 	b.at("/dashboard", "Hello, Homer.")
 }
+
+// Nothing is asked for that only members may see.
+func TestSignOutOnDevices(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	b := visit(t, "")
+	b.register(s, "Ilmer")
+	b.click(`link("Devices")`, 1)
+	b.at("/devices", "Devices")
+	wait(b, sessionsShown, 1)
+	b.click(`button("Sign out")`, 1)
+	b.at("/", strange[0].h1)
+	wait(b, `!!link("Sign in")`, true)
+	b.wantNoProblem("signing out on Devices")
+}

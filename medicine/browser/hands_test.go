@@ -12,17 +12,32 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// click clicks an element n times with the mouse, as fast as the browser takes it.
+// place is where to click an element. It awaits nothing, since timers stand still
+// in a page whose scripts are switched off.
+const place = `(() => {
+	const e = %s;
+	if (!e) throw new Error("it is not there");
+	e.scrollIntoView({block: "center", behavior: "instant"});
+	const r = e.getBoundingClientRect();
+	const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];
+	const top = document.elementFromPoint(x, y);
+	if (!top || !(e.contains(top) || top.contains(e))) throw new Error("over it lies " + top?.outerHTML.slice(0, 200));
+	globalThis.clickedAt ??= (addEventListener("click", () => (globalThis.clickedAt = Date.now()), {capture: true}), 0);
+	return [x, y];
+})()`
+
+// click clicks an element n times with the mouse, as fast as the browser takes
+// it, once the element stays where it is and nothing lies over it.
 func (b *tab) click(element string, n int) {
 	b.t.Helper()
-	wait(b, element+" ? true : false", true)
-	at := get[[2]float64](b, `(() => {
-		const e = `+element+`;
-		globalThis.clickedAt ??= (addEventListener("click", () => (globalThis.clickedAt = Date.now()), {capture: true}), 0);
-		e.scrollIntoView({block: "center", behavior: "instant"});
-		const r = e.getBoundingClientRect();
-		return [r.x + r.width / 2, r.y + r.height / 2];
-	})()`)
+	var at, last [2]float64
+	waitFor(b.t, "a place to click "+element, func() (err error) {
+		last = at
+		if at, err = eval[[2]float64](b, fmt.Sprintf(place, element)); err == nil && at != last {
+			err = fmt.Errorf("it moves from %v to %v", last, at)
+		}
+		return err // the page may be loading
+	})
 	b.do("click "+element, slices.Repeat([]chromedp.Action[chromedp.Void]{chromedp.MouseClickXY(at[0], at[1])}, n)...)
 }
 

@@ -54,34 +54,33 @@ func TestTenFastClicksShowInBothTabs(t *testing.T) {
 // A browser opens six connections to a server in all, so that eight tabs with a
 // stream each would wait for each other for ever. They share one.
 func TestEightTabs(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s *server) {
-		window := visit(t, "about:blank")
-		var tabs []*tab
-		for range 8 {
-			b := window.another(s.url + "/pharmacy")
-			wait(b, "shown()", 0)
-			tabs = append(tabs, b)
-		}
-		last := tabs[len(tabs)-1]
-		for _, b := range tabs {
-			b.watch("shown() === 1")
-		}
-		last.click(fill, 1)
-		wantWithin(t, 2*second, "a pill", last, tabs...)
+	s := serve(t)
+	window := visit(t, "about:blank")
+	var tabs []*tab
+	for range 8 {
+		b := window.another(s.url + "/pharmacy")
+		wait(b, "shown()", 0)
+		tabs = append(tabs, b)
+	}
+	last := tabs[len(tabs)-1]
+	for _, b := range tabs {
+		b.watch("shown() === 1")
+	}
+	last.click(fill, 1)
+	wantWithin(t, 2*second, "a pill", last, tabs...)
 
-		// The first has the stream; when it closes, another one opens it.
-		tabs[0].close()
-		tabs = tabs[1:]
-		for _, b := range tabs {
-			b.watch("shown() === 2")
-		}
-		last.click(fill, 1)
-		for _, b := range tabs {
-			wait(b, "shown()", 2)
-			b.wantNoProblem("one of the tabs")
-		}
-		s.wantStored(repeat("Ibuprofen", 2)...)
-	})
+	// The first has the stream; when it closes, another one opens it.
+	tabs[0].close()
+	tabs = tabs[1:]
+	for _, b := range tabs {
+		b.watch("shown() === 2")
+	}
+	last.click(fill, 1)
+	for _, b := range tabs {
+		wait(b, "shown()", 2)
+		b.wantNoProblem("one of the tabs")
+	}
+	s.wantStored(repeat("Ibuprofen", 2)...)
 }
 
 // The pages of a server that was restarted find it again by themselves, and the

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -335,7 +336,9 @@ var seeing string
 // eval evaluates an expression, and awaits it.
 func eval[T any](b *tab, expression string) (T, error) {
 	script := "(async () => {" + seeing + "return (" + expression + ");})()"
-	raw, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]byte](script, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	raw, err := chromedp.Run(ctx, chromedp.Evaluate[[]byte](script, chromedp.EvalAwaitPromise, chromedp.EvalAsValue))
 	var value T
 	if err != nil || len(raw) == 0 {
 		return value, err
