@@ -182,6 +182,38 @@ func TestShutdown(t *testing.T) {
 	until(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= base+2 })
 }
 
+// Neither do clients that read nothing, while a write waits for them.
+func TestShutdownWithClientsThatReadNothing(t *testing.T) {
+	l := newLab(t, memory(t), session.Config{}, live.Config{})
+	server := httptest.NewServer(l.hub)
+	defer server.Close()
+	server.Config.RegisterOnShutdown(l.hub.Close)
+	v := l.visitor()
+	v.takes("a")
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n\r\n", v.cookie)
+	until(t, "the stream", func() bool { _, streams := l.hub.Open(); return streams == 1 })
+	large := strings.Repeat("x", 200<<10)
+	for i := range 60 { // 12 MB, far more than buffers hold
+		v.takes(fmt.Sprint(i), large)
+		time.Sleep(15 * time.Millisecond) // so that it is not folded into one
+	}
+	start := time.Now()
+	if err := server.Config.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the shutdown took %v; want less than a second", took)
+	}
+}
+
 // However many connect at once with one cookie, the session gets no more streams
 // than are allowed, and all others an answer.
 func TestFloodOfOneSession(t *testing.T) {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -72,7 +73,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The last write's deadline stays with the connection.
 		header.Set("Connection", "close")
 	}
-	out := &sender{w: w, rc: http.NewResponseController(w), timeout: h.patience.write}
+	out := &sender{ctx: h.ctx, w: w, rc: http.NewResponseController(w), timeout: h.patience.write}
 	out.text.WriteString(retryLine)
 	if none {
 		cookie := hasCookie(r, h.manager.Policy().CookieName)
@@ -88,6 +89,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Hub) stream(out *sender, st *stream, r *http.Request) {
 	idle := time.NewTimer(h.config.Heartbeat)
 	defer idle.Stop()
+	// A write that waits for a client to read must not hold up Close.
+	stop := context.AfterFunc(h.ctx, func() { _ = out.rc.SetWriteDeadline(time.Now()) })
+	defer stop()
 	for {
 		select {
 		case <-h.ctx.Done():
@@ -174,6 +178,7 @@ func (h *Hub) detach(st *stream) {
 
 // A sender writes to a client that has to read within a time.
 type sender struct {
+	ctx     context.Context // of the hub
 	w       io.Writer
 	rc      *http.ResponseController
 	timeout time.Duration
@@ -185,6 +190,9 @@ type sender struct {
 func (s *sender) send(last bool) error {
 	// Not every writer knows deadlines; without them the server's own hold.
 	_ = s.rc.SetWriteDeadline(time.Now().Add(s.timeout))
+	if err := s.ctx.Err(); err != nil {
+		return err // this deadline may have replaced the one that Close has set
+	}
 	_, err := s.w.Write(s.text.Bytes())
 	s.text = bytes.Buffer{} // a large value's room is not kept
 	if err == nil {

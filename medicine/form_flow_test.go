@@ -142,12 +142,14 @@ func TestNoticeForTheScript(t *testing.T) {
 	}
 }
 
-// A page that is fetched in advance, or asked for by HEAD, takes no notice away.
+// A page that is fetched in advance or by a script, or asked for by HEAD, takes no
+// notice away.
 func TestNoticeWaitsForItsReader(t *testing.T) {
 	b := browsePlain(t, servePlain(t, nil))
 	b.send("POST", "/pharmacy", strings.NewReader("name="), "Content-Type", "application/x-www-form-urlencoded")
 	b.send("HEAD", "/pharmacy", nil)
 	b.send("GET", "/pharmacy", nil, "Sec-Purpose", "prefetch;prerender")
+	b.send("GET", "/pharmacy", nil, "Sec-Fetch-Dest", "empty")
 	b.open("/login") // a page with notices of its own
 	b.open("/pharmacy").wantProblem("name", "Write the name of a medicine.")
 }

@@ -48,8 +48,9 @@ func (n notice) leave(s *session.Session, page string) error {
 // none: it is not worth a page that can be shown, and another application may
 // have left anything on a shared session.
 func takeNotice(r *http.Request) *notice {
-	// A browser that fetches a page in advance may never show it.
-	if r.Method != http.MethodGet || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
+	// What is fetched by a script, or in advance, may never be shown.
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if r.Method != http.MethodGet || dest != "" && dest != "document" || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
 		return nil
 	}
 	messages, err := session.From(r.Context()).Flashes(r.URL.Path)
