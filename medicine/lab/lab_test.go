@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,8 +124,9 @@ func TestAttackThatCannotBeCarriedOut(t *testing.T) {
 	// after makes the server answer like this from its nth request on.
 	after := func(n int, h http.HandlerFunc) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
+			var requests atomic.Int64
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if n--; n < 0 {
+				if requests.Add(1) > int64(n) {
 					h(w, r)
 					return
 				}
