@@ -81,7 +81,8 @@ func (m *Manager) Policy() Policy {
 // and by Update only. It returns [ErrNotFound] if there is no such session. The
 // session keeps ctx for all its work.
 //
-// A session without its request can send no cookie, so its id cannot be renewed.
+// A session without its request can send no cookie, so its id cannot change: SignIn,
+// Renew and Regenerate return [ErrTooLate].
 func (m *Manager) Open(ctx context.Context, publicID string) (*Session, error) {
 	key, rec, err := m.byPublicID(ctx, publicID)
 	if err != nil {

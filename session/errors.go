@@ -16,8 +16,9 @@ var (
 	// one still carries the old id. See Config.RenewGrace.
 	ErrReadOnly = errors.New("session id was renewed; this request may only read")
 
-	// ErrTooLate: the response has begun, so no cookie can be sent with it.
-	ErrTooLate = errors.New("response has begun; a new session id can no longer be sent")
+	// ErrTooLate: no cookie can be sent, since the response has begun, or since
+	// the session was opened outside of a request.
+	ErrTooLate = errors.New("a new session id cannot be sent: the response has begun, or there is none")
 
 	// ErrInsecureRequest: the session cookie is Secure, and the request came
 	// over plain HTTP from somewhere other than localhost.

@@ -253,3 +253,30 @@ func TestInfoSaysWhenItWasLastUsed(t *testing.T) {
 		want(t, "changed near the absolute limit", info().LastUsed.Sub(began), 30*time.Minute)
 	})
 }
+
+// A session without its request says at once that it cannot change its id.
+func TestOpenedSessionKeepsItsID(t *testing.T) {
+	l := newLab(t)
+	v := l.visitor()
+	v.write("hello")
+	public := v.publicID()
+	for name, open := range map[string]func() (*session.Session, error){
+		"Open":        func() (*session.Session, error) { return l.m.Open(t.Context(), public) },
+		"Peek":        func() (*session.Session, error) { return l.m.Peek(t.Context(), public) },
+		"PeekRequest": v.peek,
+	} {
+		s, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for verb, err := range map[string]error{"SignIn": s.SignIn("ilmer"), "Renew": s.Renew(), "Regenerate": s.Regenerate()} {
+			if !errors.Is(err, session.ErrTooLate) {
+				t.Errorf("%s after %s = %v; want ErrTooLate", verb, name, err)
+			}
+		}
+		must(t, s.Save())
+		must(t, note.Set(s, "changed by "+name))
+		must(t, s.Save())
+		want(t, "note", v.read(), "changed by "+name)
+	}
+}

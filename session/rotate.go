@@ -12,7 +12,7 @@ import (
 // one, user and all. It is committed with the response, or by Save, and what is
 // set from now on goes into the new session.
 func (s *Session) Regenerate() error {
-	return s.plan("regenerate", func(st *state) {
+	return s.planID("regenerate", func(st *state) {
 		st.discard()
 		st.next = rotation{on: true, drop: true}
 	})
@@ -24,7 +24,7 @@ func (s *Session) Regenerate() error {
 // session at once, one of them gets [ErrEnded]. A visitor without a session
 // needs no new id, and nothing happens.
 func (s *Session) Renew() error {
-	return s.plan("renew", func(st *state) {
+	return s.planID("renew", func(st *state) {
 		st.next.on = st.next.on || st.rec != nil
 	})
 }
@@ -43,7 +43,7 @@ func (s *Session) SignIn(user string) error {
 		return fmt.Errorf("pillbox: sign in: user name has %d bytes: want 1 to 255 of UTF-8", len(user))
 	}
 	var err error
-	planErr := s.plan("sign in", func(st *state) {
+	planErr := s.planID("sign in", func(st *state) {
 		other := st.rec != nil && st.rec.meta.user != "" && st.rec.meta.user != user
 		st.next = rotation{on: true, drop: st.next.drop || other, signIn: true, user: user}
 		if other {
@@ -59,7 +59,15 @@ func (s *Session) SignIn(user string) error {
 	return err
 }
 
-// plan changes what the next commit does with the session's id.
+// planID is plan for a new id, which a session without a request cannot send.
+func (s *Session) planID(verb string, change func(*state)) error {
+	if s.r == nil {
+		return fmt.Errorf("pillbox: %s: %w", verb, ErrTooLate)
+	}
+	return s.plan(verb, change)
+}
+
+// plan changes what the next commit does beside writing data.
 func (s *Session) plan(verb string, change func(*state)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
