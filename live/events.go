@@ -77,10 +77,10 @@ type endedEvent struct {
 	Reason string `json:"reason"`
 }
 
-// encode appends the events that tell of t.
-func (t *todo) encode(out *bytes.Buffer, now time.Time) error {
-	lim := limits{left(t.idle, now), left(t.absolute, now)}
-	if s := t.first; s != nil {
+// encode appends the events that tell of p.
+func (p *pending) encode(out *bytes.Buffer, now time.Time) error {
+	lim := limits{left(p.idle, now), left(p.absolute, now)}
+	if s := p.first; s != nil {
 		e := sessionEvent{true, s.id, s.user != "", list(s.keys()), s.values, lim}
 		if e.Values == nil {
 			e.Values = values{}
@@ -89,17 +89,17 @@ func (t *todo) encode(out *bytes.Buffer, now time.Time) error {
 			return err
 		}
 	}
-	if c := t.changed; c != nil {
+	if c := p.changed; c != nil {
 		if err := appendEvent(out, "change", changeEvent{list(c.keys), list(c.removed), c.values, lim}); err != nil {
 			return err
 		}
 	}
-	if t.limited != "" {
-		if err := appendEvent(out, t.limited, lim); err != nil {
+	if p.limited != "" {
+		if err := appendEvent(out, p.limited, lim); err != nil {
 			return err
 		}
 	}
-	switch e := t.ended; {
+	switch e := p.ended; {
 	case e == nil:
 		return nil
 	case e.renewed:

@@ -22,11 +22,11 @@ type stream struct {
 	f    *follower
 	base *state // what it began with, where the follower knows another state
 	wake chan struct{}
-	todo
+	pending
 }
 
-// todo is what a stream has yet to send, in this order.
-type todo struct {
+// A pending is what a stream has yet to send, in this order.
+type pending struct {
 	first   *snapshot
 	changed *change
 	limited string // the kind of event, if any
@@ -39,12 +39,12 @@ type todo struct {
 func newStream() *stream { return &stream{wake: make(chan struct{}, 1)} }
 
 // take returns what there is to send.
-func (h *Hub) take(st *stream) todo {
+func (h *Hub) take(st *stream) pending {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := st.todo
-	st.todo = todo{idle: t.idle, absolute: t.absolute}
-	return t
+	p := st.pending
+	st.pending = pending{idle: p.idle, absolute: p.absolute}
+	return p
 }
 
 func (st *stream) signal() {
