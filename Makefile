@@ -26,9 +26,13 @@ web-test: setup
 	scripts/web.sh medicine/web check test
 	scripts/web.sh client check test
 
+# Those that take longest, and wait for servers most of it, begin first: at the end
+# one would run alone.
+LONGEST := ./store/redisstore ./store/mysqlstore ./store/mongostore
+
 # After the front end's, so that the count of Go's tests is what closes the run.
 go-test: setup web-test
-	@PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json ./... | go run ./internal/tally || failed=1; \
+	@PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json $(LONGEST) ./... | go run ./internal/tally || failed=1; \
 	scripts/left-out.sh; exit $${failed:-0}
 
 check: lint test ## everything that has to hold before a push
