@@ -1,0 +1,178 @@
+package inprocess
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/pillboxgo/pillbox/bench/internal/measure"
+)
+
+// An implementation is a name and a way of opening a site.
+type implementation struct {
+	name string
+	open func() (site, error)
+}
+
+var (
+	pillbox = implementation{measure.Pillbox, openPillbox}
+	bare    = implementation{measure.Bare, openBare}
+	scsGob  = implementation{"scs (gob)", openScs(scs.GobCodec{})}
+	scsJSON = implementation{"scs (JSON)", openScs(jsonCodec{})}
+	fiberV3 = implementation{"fiber", openFiber}
+	ginMem  = implementation{"gin (memstore)", openGin}
+
+	inMemory = []implementation{
+		bare, pillbox, scsGob, scsJSON,
+		{"gorilla (cookie)", gorillaCookie},
+		{measure.Bare + " fiber", fiberBare}, fiberV3,
+		{measure.Bare + " gin", ginBare}, ginMem,
+	}
+	gorillaInFiles = implementation{"gorilla (file)", gorillaFile}
+	inSQLite       = []implementation{
+		bare,
+		{measure.Pillbox, pillboxInSQLite},
+		{"scs (gob)", scsInSQLite},
+	}
+)
+
+// contenders makes one of each implementation. Each pass opens a site, lets
+// begin start what is needed there, sends what it returns again and again, and
+// closes the site, so that nobody's sessions are the others' to collect.
+func contenders(all []implementation, begin func(site) (op func() error, err error)) func() ([]measure.Contender, error) {
+	return func() ([]measure.Contender, error) {
+		var list []measure.Contender
+		for _, impl := range all {
+			list = append(list, measure.Contender{Name: impl.name, Run: func(d time.Duration) (figures measure.Figures, err error) {
+				s, err := impl.open()
+				if err != nil {
+					return nil, err
+				}
+				defer func() { err = errors.Join(err, s.close()) }()
+				if strings.HasPrefix(impl.name, measure.Bare) {
+					return measure.Ops(d, func() error { return s.call(nil) })
+				}
+				if err := check(s); err != nil {
+					return nil, err
+				}
+				op, err := begin(s)
+				if err != nil {
+					return nil, err
+				}
+				return measure.Ops(d, op)
+			}})
+		}
+		return list, nil
+	}
+}
+
+// repeat has the same work done for one session with this many values.
+func repeat(w work, count int) func(site) (func() error, error) {
+	return func(s site) (func() error, error) {
+		cookie, err := begin(s, values(count))
+		if err != nil {
+			return nil, err
+		}
+		cookies := []string{cookie}
+		s.job().work, s.job().changes = w, 0
+		return func() error { return s.call(cookies) }, nil
+	}
+}
+
+func most(what float64, text string, value func(measure.Summary) float64) measure.Limit {
+	return measure.Limit{Text: text, Value: value, Most: what}
+}
+
+func best(figure string) func(measure.Summary) float64 {
+	return func(s measure.Summary) float64 { return s.Best(measure.Pillbox, figure) }
+}
+
+func over(figure string) func(measure.Summary) float64 {
+	return func(s measure.Summary) float64 { return s.Over(measure.Pillbox, figure) }
+}
+
+func costRows() []measure.Row {
+	return []measure.Row{
+		{
+			Name: "live cookie, session untouched",
+			Note: "The handler does not ask for the session. gorilla has no middleware, and does nothing.",
+			Key:  "ns/op",
+			Aim: []measure.Limit{
+				most(100, "at most 100 ns over bare", over("ns/op")),
+				most(2.01, "at most 2 allocations", over("allocs/op")),
+			},
+			Open: contenders(inMemory, repeat(untouched, 1)),
+		},
+		{
+			Name: "read one value, memory",
+			Note: "The cookie's signature is checked by Pillbox, gorilla and gin; scs and fiber have none. scs has no idle limit by default; fiber writes each time.",
+			Key:  "ns/op",
+			Aim: []measure.Limit{
+				most(1000, "under 1 µs", best("ns/op")),
+				most(8.01, "at most 8 allocations", best("allocs/op")),
+			},
+			Open: contenders(append(inMemory, gorillaInFiles), repeat(read, 1)),
+		},
+		{
+			Name: "change one value, memory",
+			Key:  "ns/op",
+			Aim: []measure.Limit{
+				most(2000, "under 2 µs", best("ns/op")),
+				most(14.01, "at most 14 allocations", best("allocs/op")),
+			},
+			Open: contenders(append(inMemory, gorillaInFiles), repeat(change, 1)),
+		},
+		{
+			Name: "ten values, read one, memory",
+			Key:  "ns/op",
+			Aim: []measure.Limit{
+				most(1.3, "within 1.3 times of one value", func(s measure.Summary) float64 {
+					return s.Ratio(measure.Pillbox, oneValue, "ns/op")
+				}),
+			},
+			Open: ofTen,
+		},
+		{
+			Name: "new session, memory",
+			Note: "All sessions of a pass are kept.",
+			Key:  "ns/op",
+			Aim:  []measure.Limit{most(2000, "under 2 µs", best("ns/op"))},
+			Open: contenders(inMemory, func(s site) (func() error, error) {
+				s.job().work = create
+				return func() error { return s.call(nil) }, nil
+			}),
+		},
+		{
+			Name: "read one value, SQLite",
+			Note: pragmas,
+			Key:  "ns/op",
+			Open: contenders(inSQLite, repeat(read, 1)),
+		},
+		{
+			Name: "change one value, SQLite",
+			Note: pragmas,
+			Key:  "ns/op",
+			Open: contenders(inSQLite, repeat(change, 1)),
+		},
+	}
+}
+
+const (
+	oneValue = measure.Pillbox + ", of one value"
+	pragmas  = "Both on modernc.org/sqlite with journal_mode WAL and synchronous NORMAL. " +
+		"Pillbox compares before it writes; scs overwrites."
+)
+
+// ofTen has beside those that read one of ten values Pillbox that reads one of
+// one.
+func ofTen() ([]measure.Contender, error) {
+	list, err := contenders(inMemory, repeat(read, 10))()
+	if err != nil {
+		return nil, err
+	}
+	one, err := contenders([]implementation{{oneValue, openPillbox}}, repeat(read, 1))()
+	return append(list, one...), err
+}
+
