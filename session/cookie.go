@@ -65,20 +65,18 @@ func contains(ids []string, id string) bool {
 // express-session writes the attributes. It never has Max-Age; a zero expires
 // means until the browser closes.
 func (m *Manager) setCookie(id string, expires time.Time, encrypted bool) string {
-	return m.cookieLine(m.signer.sign(id), expires, encrypted)
+	c := &m.config.Cookie
+	b := append(append(make([]byte, 0, 256), c.Name...), '=')
+	return string(c.appendAttributes(m.signer.appendSigned(b, id), expires, encrypted))
 }
 
 // clearCookie returns the Set-Cookie value that removes the cookie.
 func (m *Manager) clearCookie(encrypted bool) string {
-	return m.cookieLine("", time.Unix(0, 0), encrypted)
+	c := &m.config.Cookie
+	return string(c.appendAttributes([]byte(c.Name+"="), time.Unix(0, 0), encrypted))
 }
 
-func (m *Manager) cookieLine(value string, expires time.Time, encrypted bool) string {
-	c := &m.config.Cookie
-	b := make([]byte, 0, 256)
-	b = append(b, c.Name...)
-	b = append(b, '=')
-	b = append(b, value...)
+func (c *Cookie) appendAttributes(b []byte, expires time.Time, encrypted bool) []byte {
 	if c.Domain != "" {
 		b = append(append(b, "; Domain="...), c.Domain...)
 	}
@@ -102,7 +100,7 @@ func (m *Manager) cookieLine(value string, expires time.Time, encrypted bool) st
 	if s := c.sameSite(encrypted); s != "" {
 		b = append(append(b, "; SameSite="...), s...)
 	}
-	return string(b)
+	return b
 }
 
 // secure reports whether the cookie gets the Secure attribute in a response to

@@ -25,7 +25,9 @@ func newID(random io.Reader) (string, error) {
 	if _, err := io.ReadFull(random, b[:]); err != nil {
 		return "", fmt.Errorf("pillbox: generate session id: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+	var text [32]byte
+	base64.RawURLEncoding.Encode(text[:], b[:])
+	return string(text[:]), nil
 }
 
 // validID reports whether a store may be asked for the id. The alphabet has
@@ -37,15 +39,14 @@ func validID(id string) bool {
 		return false
 	}
 	for i := range len(id) {
-		switch c := id[i]; {
-		case isDigit(c), 'a' <= c|0x20 && c|0x20 <= 'z':
-		case c == '-', c == '_', c == '.', c == '~', c == ':', c == '+', c == '=', c == '@':
-		default:
+		if !idBytes[id[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+var idBytes = byteSet(letters + digits + "-_.~:+=@")
 
 // hashID returns what the store sees of an id where Config.HashIDs is set.
 func hashID(id string) string {

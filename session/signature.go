@@ -54,16 +54,15 @@ func (m *mac) sign(id string) {
 	base64.RawStdEncoding.Encode(m.text[:], m.hash.Sum(m.sum[:0]))
 }
 
-// sign returns the cookie's value for an id.
-func (s *signer) sign(id string) string {
+// appendSigned appends the cookie's value for an id.
+func (s *signer) appendSigned(b []byte, id string) []byte {
 	m := s.secrets[0].Get().(*mac)
 	defer s.secrets[0].Put(m)
 	m.sign(id)
-	b := make([]byte, 0, len("s%3A")+len(id)+1+signatureLen+16)
 	b = append(b, "s%3A"...)
 	b = appendURIComponent(b, id)
 	b = append(b, '.')
-	return string(appendURIComponent(b, string(m.text[:])))
+	return appendURIComponent(b, m.text[:])
 }
 
 // verify reports whether the signature is one that a secret gives for the id.
@@ -93,9 +92,9 @@ func (s *signer) unsign(value string) (id string, ok bool) {
 	// As browsers send it, only the signature has anything to decode. The id
 	// is then a part of the header, and costs no allocation.
 	if rest, ok := strings.CutPrefix(value, "s%3A"); ok {
-		if dot := strings.LastIndexByte(rest, '.'); dot > 0 && strings.IndexByte(rest[:dot], '%') < 0 {
+		if dot := strings.LastIndexByte(rest, '.'); dot > 0 && validID(rest[:dot]) {
 			var scratch [3 * signatureLen]byte
-			if len(rest)-dot-1 > len(scratch) || !validID(rest[:dot]) {
+			if len(rest)-dot-1 > len(scratch) {
 				return "", false
 			}
 			return rest[:dot], s.verify(rest[:dot], decodeURIComponent(scratch[:0], rest[dot+1:]))
@@ -113,11 +112,10 @@ func (s *signer) unsign(value string) (id string, ok bool) {
 
 // appendURIComponent appends text as JavaScript's encodeURIComponent gives it.
 // url.QueryEscape and url.PathEscape leave other characters unescaped.
-func appendURIComponent(b []byte, text string) []byte {
+func appendURIComponent[text string | []byte](b []byte, t text) []byte {
 	const hexDigits = "0123456789ABCDEF"
-	for i := range len(text) {
-		c := text[i]
-		if isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("-_.!~*'()", c) >= 0 {
+	for i := range len(t) {
+		if c := t[i]; unescaped[c] {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
@@ -126,29 +124,43 @@ func appendURIComponent(b []byte, text string) []byte {
 	return b
 }
 
+// unescaped has the bytes that encodeURIComponent leaves as they are.
+var unescaped = byteSet(letters + digits + "-_.!~*'()")
+
+const (
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	digits  = "0123456789"
+)
+
+// byteSet returns the set of the bytes in members, to be indexed by a byte.
+func byteSet(members string) (set [256]bool) {
+	for i := range len(members) {
+		set[members[i]] = true
+	}
+	return set
+}
+
 // decodeURIComponent appends what JavaScript's decodeURIComponent gives for
 // text, or text itself where that would throw, as the npm package cookie does.
 func decodeURIComponent(b []byte, text string) []byte {
-	if strings.IndexByte(text, '%') < 0 {
-		return append(b, text...)
-	}
-	start := len(b)
-	for i := 0; i < len(text); i++ {
-		if text[i] != '%' {
-			b = append(b, text[i])
-			continue
+	start, rest := len(b), text
+	for {
+		i := strings.IndexByte(rest, '%')
+		if i < 0 {
+			b = append(b, rest...)
+			break
 		}
-		if i+2 >= len(text) {
+		if i+2 >= len(rest) {
 			return append(b[:start], text...)
 		}
-		hi, lo := unhex(text[i+1]), unhex(text[i+2])
+		hi, lo := unhex(rest[i+1]), unhex(rest[i+2])
 		if hi > 15 || lo > 15 {
 			return append(b[:start], text...)
 		}
-		b = append(b, hi<<4|lo)
-		i += 2
+		b = append(append(b, rest[:i]...), hi<<4|lo)
+		rest = rest[i+len("%XX"):]
 	}
-	if !utf8.Valid(b[start:]) {
+	if len(rest) < len(text) && !utf8.Valid(b[start:]) {
 		return append(b[:start], text...)
 	}
 	return b
