@@ -3,7 +3,7 @@
 // It suits tests, development, and a service that runs as one process and can
 // afford to sign everybody out when it restarts. Processes do not share it.
 //
-// A million small sessions take less than 200 bytes each. Records lie in large
+// A million small sessions take less than 150 bytes each. Records lie in large
 // blocks without pointers, so that the garbage collector has next to nothing
 // to look at. What is the same at the beginning of most records, as the cookie
 // object is, is kept once.

@@ -16,9 +16,10 @@ const (
 // data.
 //
 // The likely beginning is what comes before the second member of the JSON
-// object: the cookie, which is the same in nearly all records. It becomes a
-// prefix when it is met for the second time within a few records, so that
-// beginnings with a date in them do not take up the few places.
+// object: the cookie, which is the same in nearly all records. If that member
+// is Pillbox's own, its name and the name of its first member belong to it too.
+// It becomes a prefix when it is met for the second time within a few records,
+// so that beginnings with a date in them do not take up the few places.
 type prefixes struct {
 	all  []prefix
 	seen [4]uint32 // hashes of beginnings that were met lately
@@ -45,18 +46,22 @@ func (p *prefixes) acquire(seed maphash.Seed, data []byte, guess uint8) uint8 {
 		p.all[guess-1].refs++
 		return guess
 	}
+	n := 0 // one beginning can be the beginning of another
 	for i := range p.all {
-		if e := &p.all[i]; e.refs > 0 && hasPrefix(data, e.text) {
-			e.refs++
-			return uint8(i + 1)
+		if e := &p.all[i]; e.refs > 0 && hasPrefix(data, e.text) && (n == 0 || len(e.text) > len(p.all[n-1].text)) {
+			n = i + 1
 		}
+	}
+	if n > 0 {
+		p.all[n-1].refs++
+		return uint8(n)
 	}
 	return p.learn(seed, data)
 }
 
 // learn considers whether the beginning of data is to become a prefix.
 func (p *prefixes) learn(seed maphash.Seed, data []byte) uint8 {
-	end := bytes.Index(data[:min(len(data), maxPrefixLen)], []byte(`},`)) + 2
+	end := beginning(data[:min(len(data), maxPrefixLen)])
 	if end < minPrefixLen {
 		return 0
 	}
@@ -81,6 +86,16 @@ func (p *prefixes) learn(seed maphash.Seed, data []byte) uint8 {
 	}
 	p.all = append(p.all, prefix{string(data[:end]), 1})
 	return uint8(len(p.all))
+}
+
+// beginning returns how long the likely beginning of data is.
+func beginning(data []byte) int {
+	end := bytes.Index(data, []byte(`},`)) + 2
+	if rest := data[end:]; bytes.HasPrefix(rest, []byte(`"__pillbox":{`)) {
+		member := bytes.IndexByte(rest, '{')
+		end += member + bytes.IndexByte(rest[member:], ':') + 1
+	}
+	return end
 }
 
 // release ends a use of a prefix.
