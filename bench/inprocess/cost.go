@@ -27,8 +27,10 @@ var (
 	inMemory = []implementation{
 		bare, pillbox, scsGob, scsJSON,
 		{"gorilla (cookie)", gorillaCookie},
-		{measure.Bare + " fiber", fiberBare}, fiberV3,
-		{measure.Bare + " gin", ginBare}, ginMem,
+		{measure.Bare + " fiber", fiberBare},
+		fiberV3,
+		{measure.Bare + " gin", ginBare},
+		ginMem,
 	}
 	gorillaInFiles = implementation{"gorilla (file)", gorillaFile}
 	inSQLite       = []implementation{
@@ -161,7 +163,7 @@ func costRows() []measure.Row {
 
 const (
 	oneValue = measure.Pillbox + ", of one value"
-	pragmas  = "Both on modernc.org/sqlite with journal_mode WAL and synchronous NORMAL. " +
+	pragmas  = "Both on modernc.org/sqlite with journal_mode WAL and synchronous FULL. " +
 		"Pillbox compares before it writes; scs overwrites."
 )
 
@@ -175,4 +177,3 @@ func ofTen() ([]measure.Contender, error) {
 	one, err := contenders([]implementation{{oneValue, openPillbox}}, repeat(read, 1))()
 	return append(list, one...), err
 }
-

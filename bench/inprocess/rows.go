@@ -11,5 +11,5 @@ func Rows() []measure.Row { return rows(1_000_000) }
 
 // rows returns the rows with this many sessions where a million are meant.
 func rows(million int) []measure.Row {
-	return slices.Concat(costRows(), storedRows(million), hostileRows())
+	return slices.Concat(costRows(), storedRows(million), expiryRows(million), hostileRows())
 }

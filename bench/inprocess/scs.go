@@ -93,10 +93,9 @@ func openScs(codec scs.Codec) func() (site, error) {
 	}
 }
 
-// The pragmas are those of sqlitestore, which is what makes the two comparable:
-// scs leaves them to its user, and SQLite's own are slower. synchronous is
-// NORMAL for what sqlitestore changes with NORMAL.
-const scsPragmas = "?_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=busy_timeout(5000)"
+// The pragmas are those of sqlitestore, which makes the two comparable; scs
+// leaves them to its user. synchronous FULL is also what SQLite itself takes.
+const scsPragmas = "?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(5000)"
 
 // scsInSQLite keeps sessions in a database in a folder of its own.
 func scsInSQLite() (site, error) {
@@ -117,4 +116,3 @@ func scsInSQLite() (site, error) {
 	store := sqlite3store.NewWithCleanupInterval(db, 0)
 	return scsSite(newScs(store, scs.GobCodec{}), func() error { return errors.Join(db.Close(), remove()) }), nil
 }
-

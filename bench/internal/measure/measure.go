@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -107,9 +108,17 @@ func (s Summary) Best(contender, figure string) float64 { return s.Statistic(con
 // Ratio returns how many times b's best figure a's is.
 func (s Summary) Ratio(a, b, figure string) float64 { return s.Best(a, figure) / s.Best(b, figure) }
 
-// Over returns by how much the contender's best figure exceeds that of [Bare].
+// Over returns by how much the contender's best figure exceeds what the same
+// handler has without sessions: of the contender "bare X" where there is one and
+// the name begins with X, and of [Bare] otherwise.
 func (s Summary) Over(contender, figure string) float64 {
-	return s.Best(contender, figure) - s.Best(Bare, figure)
+	bare := Bare
+	for _, r := range s.Results {
+		if on, ok := strings.CutPrefix(r.Name, Bare+" "); ok && strings.HasPrefix(contender, on) {
+			bare = r.Name
+		}
+	}
+	return s.Best(contender, figure) - s.Best(bare, figure)
 }
 
 // HigherIsBetter tells whether more of the row's figure is better.

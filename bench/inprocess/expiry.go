@@ -1,0 +1,147 @@
+package inprocess
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	scsmem "github.com/alexedwards/scs/v2/memstore"
+
+	"github.com/pillboxgo/pillbox/bench/internal/measure"
+	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/memstore"
+)
+
+// A dying is a site with a store into which sessions can be put that end at a
+// moment of choice.
+type dying struct {
+	site
+	add  func(deadline time.Time) error
+	hold func() // keeps the store from being garbage
+}
+
+// dyingPillbox stores what Pillbox itself would store for idle.
+func dyingPillbox(time.Duration) (dying, error) {
+	store := memstore.New(memstore.Options{MaxSessions: -1, MaxBytes: -1})
+	s, err := pillboxOn(store, store.Close)
+	data := fmt.Appendf(nil, `{"cookie":{"originalMaxAge":null,"expires":null,"secure":true,"httpOnly":true,"path":"/","sameSite":"lax"},`+
+		`"__pillbox":{"created":%d},"pills":["Ibuprofen"]}`, time.Now().UnixMilli())
+	return dying{site: s, hold: func() { runtime.KeepAlive(store) }, add: func(deadline time.Time) error {
+		return store.Create(context.Background(), rand.Text(), session.Record{Data: data, Deadline: deadline})
+	}}, err
+}
+
+// dyingScs stores what scs itself would store for idle.
+func dyingScs(codec scs.Codec) func(cleanup time.Duration) (dying, error) {
+	return func(cleanup time.Duration) (dying, error) {
+		store := scsmem.NewWithCleanupInterval(cleanup)
+		s := scsSite(newScs(store, codec), func() error { stop(store); return nil })
+		return dying{site: s, hold: func() { runtime.KeepAlive(store) }, add: func(deadline time.Time) error {
+			data, err := codec.Encode(deadline, idle())
+			if err != nil {
+				return err
+			}
+			return store.Commit(rand.Text(), data, deadline)
+		}}, nil
+	}
+}
+
+// massExpiry puts n sessions into a store that all end at the same moment, and
+// sends requests of another session until every store has swept once.
+func massExpiry(n int, fill, watch time.Duration, open func(cleanup time.Duration) (dying, error)) func(time.Duration) (measure.Figures, error) {
+	return func(time.Duration) (figures measure.Figures, err error) {
+		before := heap()
+		began := time.Now()
+		deadline := began.Add(fill)
+		// A store that cleans up at an interval does it within the watch.
+		s, err := open(fill + watch/10)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, s.close()) }()
+		cookie, err := begin(s.site, values(1))
+		if err != nil {
+			return nil, err
+		}
+		for range n {
+			if err := s.add(deadline); err != nil {
+				return nil, fmt.Errorf("the machine is too slow, or: %w", err)
+			}
+		}
+		full := heap()
+		if wait := time.Until(deadline); wait < 0 {
+			return nil, fmt.Errorf("the machine took %v to store %d sessions; they are to end after %v", time.Since(began), n, fill)
+		} else {
+			time.Sleep(wait)
+		}
+		cookies := []string{cookie}
+		s.job().work = read
+		longest, over, requests := time.Duration(0), 0, 0
+		for start := time.Now(); time.Since(start) < watch; requests++ {
+			sent := time.Now()
+			if err := s.call(cookies); err != nil {
+				return nil, err
+			}
+			took := time.Since(sent)
+			longest = max(longest, took)
+			if took > time.Millisecond {
+				over++
+			}
+			if requests%100 == 99 {
+				time.Sleep(50 * time.Microsecond) // a server waits now and then
+			}
+		}
+		left := heap() - before
+		s.hold()
+		return measure.Figures{
+			"longest ms":   float64(longest) / float64(time.Millisecond),
+			"over 1 ms":    float64(over),
+			"requests":     float64(requests),
+			"MiB held":     float64(full-before) / (1 << 20),
+			"MiB not back": max(0, float64(left)/(1<<20)),
+		}, nil
+	}
+}
+
+// idleMachine measures the same with nothing stored, and no sessions: how long
+// the machine itself keeps a request waiting.
+func idleMachine(time.Duration) (dying, error) {
+	s, err := openBare()
+	return dying{site: namedBare{s}, hold: func() {}, add: func(time.Time) error { return nil }}, err
+}
+
+// namedBare has a cookie, which nobody reads.
+type namedBare struct{ site }
+
+func (namedBare) cookie() string { return "none=none" }
+
+func expiryRows(million int) []measure.Row {
+	fill, watch := 15*time.Second, 20*time.Second
+	if million < 100_000 {
+		fill, watch = 300*time.Millisecond, 400*time.Millisecond
+	}
+	return []measure.Row{{
+		Name: "1,000,000 sessions expire at once",
+		Note: fmt.Sprintf("One goroutine sends requests that read another session, for %v from that moment on. "+
+			"scs cleans up once a minute by default, here %v after that moment, and then as long as it takes; Pillbox begins at once, and goes in small steps. "+
+			"“bare” is the same without sessions: what the machine and its other programs keep a request waiting for.", watch, watch/10),
+		Key:    "longest ms",
+		Passes: 1,
+		Aim: []measure.Limit{
+			most(1, "no request waits over 1 ms", best("longest ms")),
+			most(4, "less than 4 MiB are not returned", best("MiB not back")),
+		},
+		Open: func() ([]measure.Contender, error) {
+			return []measure.Contender{
+				{Name: measure.Bare, Run: massExpiry(0, 0, watch/4, idleMachine)},
+				{Name: measure.Pillbox, Run: massExpiry(million, fill, watch, dyingPillbox)},
+				{Name: "scs (gob)", Run: massExpiry(million, fill, watch, dyingScs(scs.GobCodec{}))},
+				{Name: "scs (JSON)", Run: massExpiry(million, fill, watch, dyingScs(jsonCodec{}))},
+			}, nil
+		},
+	}}
+}
