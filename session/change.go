@@ -58,7 +58,7 @@ func (st *state) replay() error {
 		if c.constant {
 			continue
 		}
-		value, _ := find(st.base(), c.key)
+		value, _ := st.base().find(c.key)
 		for _, f := range c.apply {
 			var err error
 			if value, err = f(value); err != nil {
@@ -74,12 +74,11 @@ func (st *state) changeOf(key string) int {
 	return slices.IndexFunc(st.changes, func(c change) bool { return c.key == key })
 }
 
-// merge returns the base with the changes, in a slice of its own.
-func (st *state) merge() []field {
-	base := st.base()
-	fields := make([]field, len(base), len(base)+len(st.changes)+2)
-	copy(fields, base)
-	for _, c := range st.changes {
+// merge appends the base with the changes to fields.
+func (st *state) merge(fields []field) []field {
+	fields = st.base().appendFields(fields)
+	for i := range st.changes {
+		c := &st.changes[i]
 		if c.value == nil {
 			fields = remove(fields, c.key)
 		} else {
@@ -89,11 +88,16 @@ func (st *state) merge() []field {
 	return fields
 }
 
+// sets reports whether some key is to be given a value.
+func (st *state) sets() bool {
+	return slices.ContainsFunc(st.changes, func(c change) bool { return c.value != nil })
+}
+
 // modified returns the keys whose values differ from what is stored.
 func (st *state) modified() []string {
 	keys := st.firstKey[:0]
 	for _, c := range st.changes {
-		old, ok := find(st.base(), c.key)
+		old, ok := st.base().find(c.key)
 		if ok != (c.value != nil) || !bytes.Equal(old, c.value) {
 			keys = append(keys, c.key)
 		}

@@ -76,8 +76,7 @@ func (s *Session) reachable() error {
 // begin stores a session for a visitor who has none.
 func (s *Session) begin(wanted bool) error {
 	st := s.st
-	fields := st.merge()
-	if len(fields) == 0 && !(s.m.config.SaveUninitialized && s.always()) {
+	if !st.sets() && !(s.m.config.SaveUninitialized && s.always()) {
 		return nil
 	}
 	err := s.reachable()
@@ -87,26 +86,26 @@ func (s *Session) begin(wanted bool) error {
 	if err != nil {
 		return err
 	}
-	id, key, rec, err := s.createFrom(nil)
+	id, key, err := s.createFrom(nil, &st.first)
 	if err != nil {
 		return err
 	}
-	s.replace(id, key, rec)
+	s.replace(id, key, &st.first)
 	s.m.emit(s.ctx, key, Event{Kind: EventCreated})
 	return nil
 }
 
-// createFrom stores a session under a new id. It goes on from old, or begins
-// anew where that is nil.
-func (s *Session) createFrom(old *record) (id, key string, rec *record, err error) {
+// createFrom stores a session under a new id, and fills in rec. It goes on from
+// old, or begins anew where that is nil.
+func (s *Session) createFrom(old, rec *record) (id, key string, err error) {
 	for range 3 {
 		now := time.Now()
 		if id, err = s.m.newID(s.r); err != nil {
-			return "", "", nil, err
+			return "", "", err
 		}
 		key = s.m.key(id)
-		if rec, err = s.next(key, old, now); err != nil {
-			return "", "", nil, err
+		if err = s.next(key, old, rec, now); err != nil {
+			return "", "", err
 		}
 		var owner Owner
 		if rec.meta.user != "" {
@@ -128,9 +127,9 @@ func (s *Session) createFrom(old *record) (id, key string, rec *record, err erro
 		case err != nil && !errors.Is(err, ErrRevoked) && !errors.Is(err, ErrTooManySessions):
 			s.abandon(key) // it may be there: the store's answer may have been lost
 		}
-		return id, key, rec, err
+		return id, key, err
 	}
-	return "", "", nil, errors.New("three new ids in a row were taken: is Config.GenerateID random?")
+	return "", "", errors.New("three new ids in a row were taken: is Config.GenerateID random?")
 }
 
 // abandon deletes a record whose id nobody has learnt. Its deadline is the
@@ -174,25 +173,28 @@ func (s *Session) asOf(now time.Time) time.Time {
 	return now
 }
 
-// next builds the record that the session is to have under key.
-func (s *Session) next(key string, old *record, now time.Time) (*record, error) {
+// next makes of rec the record that the session is to have under key, going on
+// from old, which is another one or nil.
+func (s *Session) next(key string, old, rec *record, now time.Time) error {
 	st := s.st
-	rec := &record{meta: meta{created: now.Truncate(time.Millisecond)}}
-	fields := st.merge()
+	*rec = record{meta: meta{created: now.Truncate(time.Millisecond)}}
+	var room [8]field
+	fields := room[:0]
 	if old != nil && !st.next.drop {
 		rec.cookie, rec.maxAge, rec.meta = old.cookie, old.maxAge, old.meta
 	} else {
 		encrypted := s.r != nil && s.m.encrypted(s.r)
 		rec.cookie, rec.maxAge = s.m.cookies[encrypted], s.m.config.Cookie.MaxAge
-		fields = append([]field{{name: []byte(cookieKey), value: rec.cookie}, {name: []byte(metaKey)}}, fields...)
+		fields = append(fields, field{name: cookieName, value: rec.cookie}, field{name: metaName})
 	}
+	fields = st.merge(fields)
 	if st.next.signIn {
 		rec.meta = meta{created: now.Truncate(time.Millisecond), user: st.next.user, signedIn: now.Truncate(time.Millisecond)}
 	}
 	if st.lifetime != nil {
 		var err error
 		if rec.cookie, err = withMaxAge(rec.cookie, *st.lifetime); err != nil {
-			return nil, err
+			return err
 		}
 		rec.maxAge = *st.lifetime
 		fields = replace(fields, cookieKey, rec.cookie)
@@ -201,21 +203,20 @@ func (s *Session) next(key string, old *record, now time.Time) (*record, error) 
 	var rawMeta []byte
 	if old == nil || old.stamped || st.next.on {
 		if rawMeta, err = rec.meta.encode(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now); !now.Before(rec.deadline) {
-		return nil, ErrNotFound // its absolute limit has passed under this request
+		return ErrNotFound // its absolute limit has passed under this request
 	}
-	rec.raw, rec.fields, err = s.m.encode(key, fields, rawMeta, s.m.expires(rec.meta, rec.maxAge, now))
-	switch {
+	switch err = s.m.encode(rec, key, fields, rawMeta, s.m.expires(rec.meta, rec.maxAge, now)); {
 	case err != nil:
 	case old == nil:
 		err = s.m.fits(rec.raw, nil)
 	case len(rec.raw) > len(old.raw) && len(st.modified()) > 0: // not what only marks an Express session
 		err = s.m.fits(rec.raw, old.raw)
 	}
-	return rec, err
+	return err
 }
 
 // update stores the changes to a session that there is.
@@ -231,11 +232,11 @@ func (s *Session) update() error {
 			st.rec.deadline = m.deadline(st.rec.meta, st.rec.maxAge, now)
 			return s.touch(st.key, st.rec.deadline)
 		}
-		rec, err := s.next(st.key, st.rec, now)
-		if err != nil {
+		rec := new(record)
+		if err := s.next(st.key, st.rec, rec, now); err != nil {
 			return err
 		}
-		err = s.swap(st.key, st.rec.raw, rec.raw, rec.deadline)
+		err := s.swap(st.key, st.rec.raw, rec.raw, rec.deadline)
 		if err == nil {
 			st.rec = rec
 			if st.lifetime != nil || len(modified) > 0 && rec.maxAge > 0 {

@@ -85,7 +85,7 @@ func FuzzSplitObject(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		fields, err := splitObject(text, nil)
+		o, err := splitObject(text, nil)
 		var want map[string]json.RawMessage
 		isObject := json.Unmarshal(text, &want) == nil && want != nil
 		if (err == nil) != isObject {
@@ -96,24 +96,28 @@ func FuzzSplitObject(f *testing.F) {
 		}
 		if utf8.Valid(text) {
 			for name, value := range want {
-				got, ok := find(fields, name)
+				got, ok := o.find(name)
 				if !ok || !bytes.Equal(got, value) {
 					t.Fatalf("find(%q) in %q = %q, %v; want %q", name, text, got, ok, value)
 				}
 			}
 		}
-		joined := appendObject(nil, fields)
-		again, err := splitObject(joined, nil)
-		if err != nil || len(again) != len(fields) {
-			t.Fatalf("joined %q does not split again: %v", joined, err)
+		joined, err := join(o.appendFields(nil), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range fields {
-			if !bytes.Equal(again[i].name, fields[i].name) || !bytes.Equal(again[i].value, fields[i].value) {
-				t.Fatalf("field %d of %q changed from %q:%q to %q:%q", i, text,
-					fields[i].name, fields[i].value, again[i].name, again[i].value)
-			}
+		again, err := splitObject(joined.text, nil)
+		if err != nil || !slices.Equal(again.members, joined.members) {
+			t.Fatalf("joined %q has members at %v; splitting gives %v, %v", joined.text, joined.members, again.members, err)
+		}
+		if got, want := again.appendFields(nil), o.appendFields(nil); !slices.EqualFunc(got, want, equalFields) {
+			t.Fatalf("the members of %q changed from %v to %v", text, want, got)
 		}
 	})
+}
+
+func equalFields(a, b field) bool {
+	return bytes.Equal(a.name, b.name) && bytes.Equal(a.value, b.value) && a.escaped == b.escaped
 }
 
 // Whatever lies in a store, decoding it gives a record or an error that quotes
@@ -142,10 +146,8 @@ func FuzzRecord(f *testing.F) {
 			// The shortcut past the usual cookie finds what the long way finds.
 			short, shortErr := m.split(data, nil)
 			long, longErr := splitObject(data, nil)
-			if (shortErr == nil) != (longErr == nil) || shortErr == nil && !slices.EqualFunc(short, long, func(a, b field) bool {
-				return bytes.Equal(a.name, b.name) && bytes.Equal(a.value, b.value) && a.escaped == b.escaped
-			}) {
-				t.Fatalf("split(%q) = %d fields, %v; splitObject gives %d, %v", data, len(short), shortErr, len(long), longErr)
+			if (shortErr == nil) != (longErr == nil) || shortErr == nil && !slices.Equal(short.members, long.members) {
+				t.Fatalf("split(%q) = %v, %v; splitObject gives %v, %v", data, short.members, shortErr, long.members, longErr)
 			}
 			var rec record
 			if err := m.decode(&rec, key, Record{Data: data, Deadline: now}); err != nil {
@@ -157,23 +159,25 @@ func FuzzRecord(f *testing.F) {
 			if rec.maxAge < 0 {
 				continue // over; never written back
 			}
-			before := len(rec.fields)
 			s := &Session{m: m, ctx: context.Background(), st: &state{rec: &rec, key: key}}
-			next, err := s.next(key, &rec, now)
-			if err != nil {
+			var next record
+			if err := s.next(key, &rec, &next, now); err != nil {
 				t.Fatalf("record %q does not encode: %v", data, err)
 			}
 			var again record
 			if err := m.decode(&again, key, Record{Data: next.raw, Deadline: now}); err != nil {
 				t.Fatalf("record %q does not decode once encoded, as %q: %v", data, next.raw, err)
 			}
-			if len(again.fields) < before {
+			if len(again.members) < len(rec.members) {
 				t.Fatalf("record %q lost fields: %q", data, next.raw)
 			}
-			for _, field := range rec.fields {
+			if !bytes.Equal(again.text, next.text) || !slices.Equal(again.members, next.members) {
+				t.Fatalf("record %q was taken for %q when it was written, and for %q when it was read", data, next.text, again.text)
+			}
+			for _, field := range rec.appendFields(nil) {
 				if name := field.key(); name != cookieKey && name != metaKey {
-					want, _ := find(rec.fields, name)
-					if got, _ := find(again.fields, name); !bytes.Equal(got, want) {
+					want, _ := rec.find(name)
+					if got, _ := again.find(name); !bytes.Equal(got, want) {
 						t.Fatalf("key %q changed from %q to %q", name, want, got)
 					}
 				}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -18,11 +21,47 @@ import (
 // maxDepth bounds the nesting of stored JSON, as encoding/json does.
 const maxDepth = 10000
 
-// A field is one top-level member of an object, as raw text.
+// An object is the text of a JSON object, and where its members are.
+type object struct {
+	text    []byte
+	members []member
+}
+
+// A member says where in the text a name and its value are: the name between
+// its quotes, escapes and all, and the value without surrounding white space.
+type member struct {
+	name, nameEnd, value, valueEnd uint32
+	escaped                        bool // the name has escapes
+}
+
+// maxText is the longest text that a member can speak of.
+const maxText = math.MaxUint32
+
+// find returns the value of the member with this name. Of several the last one
+// counts, as it does for JSON.parse.
+func (o object) find(name string) (value []byte, ok bool) {
+	for i := len(o.members) - 1; i >= 0; i-- {
+		m := &o.members[i]
+		if text := o.text[m.name:m.nameEnd]; string(text) == name && !m.escaped || m.escaped && unescape(text) == name {
+			return o.text[m.value:m.valueEnd:m.valueEnd], true
+		}
+	}
+	return nil, false
+}
+
+// appendFields appends the members to what is to be written.
+func (o object) appendFields(fields []field) []field {
+	for _, m := range o.members {
+		fields = append(fields, field{o.text[m.name:m.nameEnd], o.text[m.value:m.valueEnd], m.escaped})
+	}
+	return fields
+}
+
+// A field is a member of an object that is to be written, as raw text.
 type field struct {
 	name    []byte // between the quotes, escapes and all
-	value   []byte // without surrounding white space
-	escaped bool   // the name has escapes
+	value   []byte
+	escaped bool // the name has escapes
 }
 
 // is reports whether the field's name, once unescaped, is name.
@@ -87,17 +126,6 @@ func hex4(digits []byte) rune {
 	return rune(n)
 }
 
-// find returns the value of the field with this name. Of several the last one
-// counts, as it does for JSON.parse.
-func find(fields []field, name string) (value []byte, ok bool) {
-	for i := len(fields) - 1; i >= 0; i-- {
-		if fields[i].is(name) {
-			return fields[i].value, true
-		}
-	}
-	return nil, false
-}
-
 // remove returns fields without those of this name, in a new slice.
 func remove(fields []field, name string) []field {
 	out := make([]field, 0, len(fields))
@@ -136,19 +164,34 @@ func quoteName(name string) []byte {
 	return []byte(name)
 }
 
-// appendObject appends the fields as one JSON object without white space.
-func appendObject(b []byte, fields []field) []byte {
-	b = append(b, '{')
-	for i, f := range fields {
+// join returns the fields as one JSON object without white space. The members
+// are appended to room.
+func join(fields []field, room []member) (object, error) {
+	size := len("{}")
+	for i := range fields {
+		size += len(fields[i].name) + len(fields[i].value) + len(`"":,`)
+	}
+	if uint64(size) > maxText {
+		return object{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, size)
+	}
+	b := append(make([]byte, 0, size), '{')
+	room = slices.Grow(room, len(fields))
+	for i := range fields {
 		if i > 0 {
 			b = append(b, ',')
 		}
+		f, m := &fields[i], member{escaped: fields[i].escaped}
 		b = append(b, '"')
+		m.name = uint32(len(b))
 		b = append(b, f.name...)
+		m.nameEnd = uint32(len(b))
 		b = append(b, '"', ':')
+		m.value = uint32(len(b))
 		b = append(b, f.value...)
+		m.valueEnd = uint32(len(b))
+		room = append(room, m)
 	}
-	return append(b, '}')
+	return object{append(b, '}'), room}, nil
 }
 
 // encodeJSON encodes a value as JSON.stringify would where it matters: '<',
@@ -166,20 +209,23 @@ func encodeJSON(v any) ([]byte, error) {
 
 var errNotObject = errors.New("not a JSON object")
 
-// splitObject appends the top-level fields of the JSON object that text is to
-// fields. It accepts what encoding/json accepts, and errors say where the text
-// is wrong but never quote it.
-func splitObject(text []byte, fields []field) ([]field, error) {
+// splitObject finds the top-level members of the JSON object that text is, and
+// appends them to room. It accepts what encoding/json accepts, and errors say
+// where the text is wrong but never quote it.
+func splitObject(text []byte, room []member) (object, error) {
+	if uint64(len(text)) > maxText {
+		return object{}, errNotObject
+	}
 	s := scanner{text: text}
 	s.space()
 	if s.peek() != '{' {
-		return fields, errNotObject
+		return object{}, errNotObject
 	}
 	s.pos++
 	s.space()
 	if s.peek() == '}' {
 		s.pos++
-		return fields, s.end()
+		return object{text, room}, s.end()
 	}
-	return s.members(fields)
+	return s.members(room)
 }

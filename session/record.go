@@ -24,6 +24,9 @@ const (
 	metaKey   = "__pillbox"
 )
 
+// The same, as they are written. Nobody changes them.
+var cookieName, metaName = []byte(cookieKey), []byte(metaKey)
+
 // isReserved reports whether an application may not use a name: the two above,
 // and what express-session silently drops when it reads a session.
 func isReserved(key string) bool {
@@ -40,15 +43,15 @@ func isReserved(key string) bool {
 
 // A record is a stored session, split but not decoded.
 type record struct {
-	raw      []byte  // as the store has it: what a commit is compared with
-	fields   []field // of the whole object, opened if it was sealed
+	raw      []byte // as the store has it: what a commit is compared with
+	object          // the whole of it, opened if it was sealed
 	meta     meta
 	cookie   []byte        // the member "cookie", as it is
 	maxAge   time.Duration // its originalMaxAge; 0: until the browser closes
 	deadline time.Time     // of the row
 	stamped  bool          // meta.created is not stored yet
 
-	room [4]field // for fields, so that a small session takes no allocation
+	room [6]member // so that a small session takes no allocation
 }
 
 // meta is the member "__pillbox".
@@ -58,7 +61,6 @@ type meta struct {
 	signedIn time.Time
 	moved    time.Time // not zero: renewed, and readable until then
 	heir     string    // if moved: the key under which the session goes on
-	sealed   []byte    // not nil: the session itself, and nothing else is set
 }
 
 var (
@@ -82,32 +84,31 @@ func (m *Manager) decode(rec *record, key string, stored Record) error {
 	if limit := oversize * m.config.MaxBytes; limit > 0 && len(stored.Data) > limit {
 		return fmt.Errorf("%d bytes, more than %d times what is allowed (Config.MaxBytes)", len(stored.Data), oversize)
 	}
-	fields, err := m.split(stored.Data, rec.room[:0])
-	if err != nil {
+	var err error
+	if rec.object, err = m.split(stored.Data, rec.room[:0]); err != nil {
 		return err
 	}
-	if err := rec.meta.find(fields); err != nil {
-		return err
-	}
+	sealed, err := rec.meta.find(rec.object)
 	switch {
-	case rec.meta.sealed != nil:
-		plain, err := m.open(key, rec.meta.sealed)
+	case err != nil:
+		return err
+	case sealed != nil:
+		plain, err := m.open(key, sealed)
 		if err != nil {
 			return err
 		}
-		if fields, err = splitObject(plain, fields[:0]); err != nil {
+		if rec.object, err = splitObject(plain, rec.members[:0]); err != nil {
 			return err
 		}
 		rec.meta = meta{}
-		if err := rec.meta.find(fields); err != nil {
+		if _, err := rec.meta.find(rec.object); err != nil {
 			return err
 		}
 	case m.sealer != nil && !m.config.InsecureUnsealed:
 		return errNotSealed
 	}
-	rec.fields = fields
 	var ok bool
-	if rec.cookie, ok = find(fields, cookieKey); !ok {
+	if rec.cookie, ok = rec.find(cookieKey); !ok {
 		return errNoCookie
 	}
 	if bytes.Equal(rec.cookie, m.plainCookie) {
@@ -119,25 +120,29 @@ func (m *Manager) decode(rec *record, key string, stored Record) error {
 
 // split is splitObject for a whole record. Nearly every record begins with the
 // same cookie, which then needs no second look.
-func (m *Manager) split(text []byte, fields []field) ([]field, error) {
-	if len(text) <= len(m.plainStart) || text[len(m.plainStart)] != ',' || !bytes.HasPrefix(text, m.plainStart) {
-		return splitObject(text, fields)
+func (m *Manager) split(text []byte, room []member) (object, error) {
+	if len(text) <= len(m.plainStart) || text[len(m.plainStart)] != ',' || !bytes.HasPrefix(text, m.plainStart) ||
+		uint64(len(text)) > maxText {
+		return splitObject(text, room)
 	}
-	name, value := text[len(`{"`):][:len(cookieKey)], text[len(`{"":`)+len(cookieKey):len(m.plainStart)]
+	cookie := member{
+		name: uint32(len(`{"`)), nameEnd: uint32(len(`{"` + cookieKey)),
+		value: uint32(len(`{"` + cookieKey + `":`)), valueEnd: uint32(len(m.plainStart)),
+	}
 	s := scanner{text: text, pos: len(m.plainStart) + len(`,`)}
 	s.space()
-	return s.members(append(fields, field{name: name, value: value}))
+	return s.members(append(room, cookie))
 }
 
 // decodeMaxAge returns originalMaxAge, 0 where the cookie ends with the browser,
 // and a negative lifetime for one that is over.
 func decodeMaxAge(cookie []byte) (time.Duration, error) {
-	var room [12]field
-	fields, err := splitObject(cookie, room[:0])
+	var room [12]member
+	o, err := splitObject(cookie, room[:0])
 	if err != nil {
 		return 0, errNoCookie
 	}
-	text, ok := find(fields, "originalMaxAge")
+	text, ok := o.find("originalMaxAge")
 	if !ok || string(text) == "null" || string(text) == "false" {
 		return 0, nil
 	}
@@ -169,41 +174,41 @@ func storedExpires(cookie []byte) time.Time {
 }
 
 // find fills in what Pillbox noted of a session: nothing where an Express
-// application made it.
-func (t *meta) find(fields []field) error {
-	text, ok := find(fields, metaKey)
+// application made it. Where the session is sealed, it returns that.
+func (t *meta) find(o object) (sealed []byte, err error) {
+	text, ok := o.find(metaKey)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	var room [6]field
-	members, err := splitObject(text, room[:0])
+	var room [6]member
+	noted, err := splitObject(text, room[:0])
 	if err != nil {
-		return errMeta
+		return nil, errMeta
 	}
-	for i := range members {
-		f := &members[i]
-		switch string(f.name) {
+	for _, m := range noted.members {
+		value := text[m.value:m.valueEnd]
+		switch string(text[m.name:m.nameEnd]) {
 		case "created":
-			t.created, err = decodeMillis(f.value)
+			t.created, err = decodeMillis(value)
 		case "signedIn":
-			t.signedIn, err = decodeMillis(f.value)
+			t.signedIn, err = decodeMillis(value)
 		case "moved":
-			t.moved, err = decodeMillis(f.value)
+			t.moved, err = decodeMillis(value)
 		case "user":
-			t.user, err = decodeString(f.value)
+			t.user, err = decodeString(value)
 		case "heir":
-			t.heir, err = decodeString(f.value)
+			t.heir, err = decodeString(value)
 		case "sealed":
-			if len(f.value) < 2 || f.value[0] != '"' {
-				return errMeta
+			if len(value) < 2 || value[0] != '"' {
+				return nil, errMeta
 			}
-			t.sealed = f.value[1 : len(f.value)-1]
+			sealed = value[1 : len(value)-1]
 		}
 		if err != nil {
-			return errMeta
+			return nil, errMeta
 		}
 	}
-	return nil
+	return sealed, nil
 }
 
 // decodeString decodes a JSON string.
@@ -251,65 +256,57 @@ func (m *Manager) fits(data, old []byte) error {
 	return nil
 }
 
-// encode returns what to store under key: the fields, with another member
-// "__pillbox" unless rawMeta is nil, and with the cookie's expiry brought up to
-// date, sealed if there are keys. It also returns the fields as they are then,
-// in the same slice where there is room.
-func (m *Manager) encode(key string, fields []field, rawMeta []byte, expires time.Time) ([]byte, []field, error) {
+// encode makes of rec what is to be stored under key: the fields and rec.cookie,
+// with another member "__pillbox" unless rawMeta is nil, and with the cookie's
+// expiry brought up to date, sealed if there are keys. It may change fields.
+func (m *Manager) encode(rec *record, key string, fields []field, rawMeta []byte, expires time.Time) error {
 	if rawMeta != nil {
 		fields = replace(fields, metaKey, rawMeta)
 	}
-	var err error
-	cookie, _ := find(fields, cookieKey)
+	cookie, err := rec.cookie, error(nil)
 	if !expires.IsZero() {
 		if cookie, err = withExpires(cookie, expires); err != nil {
-			return nil, nil, err
+			return err
 		}
 		fields = replace(fields, cookieKey, cookie)
 	}
-	data := appendObject(make([]byte, 0, sizeOf(fields)), fields)
+	if rec.object, err = join(fields, rec.room[:0]); err != nil {
+		return err
+	}
+	rec.raw = rec.text
 	if m.sealer != nil {
-		if data, err = m.seal(key, cookie, data); err != nil {
-			return nil, nil, err
-		}
+		rec.raw, err = m.seal(key, cookie, rec.text)
 	}
-	return data, fields, nil
-}
-
-func sizeOf(fields []field) int {
-	n := len("{}")
-	for _, f := range fields {
-		n += len(f.name) + len(f.value) + len(`"":,`)
-	}
-	return n
+	return err
 }
 
 func withExpires(cookie []byte, expires time.Time) ([]byte, error) {
-	var room [12]field
-	fields, err := splitObject(cookie, room[:0])
+	return withMember(cookie, "expires", isoTime(expires))
+}
+
+// withMember returns the text of an object with another value for a name.
+func withMember(text []byte, name string, value []byte) ([]byte, error) {
+	var room [12]member
+	o, err := splitObject(text, room[:0])
 	if err != nil {
 		return nil, err
 	}
-	fields = replace(fields, "expires", isoTime(expires))
-	return appendObject(make([]byte, 0, sizeOf(fields)), fields), nil
+	var fields [13]field
+	o, err = join(replace(o.appendFields(fields[:0]), name, value), room[:0])
+	return o.text, err
 }
 
 // withMaxAge returns the cookie with another lifetime; 0 means until the
 // browser closes.
 func withMaxAge(cookie []byte, maxAge time.Duration) ([]byte, error) {
-	fields, err := splitObject(cookie, nil)
+	if maxAge > 0 {
+		return withMember(cookie, "originalMaxAge", strconv.AppendInt(nil, maxAge.Milliseconds(), 10))
+	}
+	cookie, err := withMember(cookie, "originalMaxAge", []byte("null"))
 	if err != nil {
 		return nil, err
 	}
-	age := []byte("null")
-	if maxAge > 0 {
-		age = strconv.AppendInt(nil, maxAge.Milliseconds(), 10)
-	}
-	fields = replace(fields, "originalMaxAge", age)
-	if maxAge == 0 {
-		fields = replace(fields, "expires", []byte("null"))
-	}
-	return appendObject(nil, fields), nil
+	return withMember(cookie, "expires", []byte("null"))
 }
 
 func isoTime(t time.Time) []byte {

@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -90,14 +89,15 @@ func (s *Session) rotate() error {
 	}
 	st := s.st
 	had, previous := st.rec != nil, st.key
-	id, key, rec, err := s.createFrom(st.rec)
+	rec := new(record)
+	id, key, err := s.createFrom(st.rec, rec)
 	for attempt := 0; errors.Is(err, ErrRevoked) && !st.next.signIn && had && attempt < 3; attempt++ {
 		// The user was revoked after this request loaded the session. This
 		// session may be the one that was spared: look again.
 		if err := s.refetch(0); err != nil {
 			return err
 		}
-		id, key, rec, err = s.createFrom(st.rec)
+		id, key, err = s.createFrom(st.rec, rec)
 	}
 	if err != nil {
 		return err
@@ -165,8 +165,8 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 		if err != nil {
 			return nil, err
 		}
-		again, err := s.next(key, st.rec, now)
-		if err != nil {
+		again := new(record)
+		if err := s.next(key, st.rec, again, now); err != nil {
 			return nil, err
 		}
 		if err := s.swap(key, rec.raw, again.raw, again.deadline); err != nil {
@@ -218,9 +218,9 @@ func (s *Session) endOld(now time.Time, heir string) error {
 	if err != nil {
 		return err
 	}
-	raw, _, err := m.encode(st.key, slices.Clone(st.rec.fields), rawMeta, time.Time{})
-	if err != nil {
+	moved := &record{cookie: st.rec.cookie}
+	if err := m.encode(moved, st.key, st.rec.appendFields(nil), rawMeta, time.Time{}); err != nil {
 		return err
 	}
-	return s.swap(st.key, st.rec.raw, raw, t.moved)
+	return s.swap(st.key, st.rec.raw, moved.raw, t.moved)
 }

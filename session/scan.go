@@ -44,22 +44,22 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// members appends the members of an object, from the first or any later one to
-// the end of the text.
-func (s *scanner) members(fields []field) ([]field, error) {
+// members appends the members of an object to room, from the first or any later
+// one to the end of the text.
+func (s *scanner) members(room []member) (object, error) {
 	for {
-		f, err := s.member(1)
+		m, err := s.member(1)
 		if err != nil {
-			return fields, err
+			return object{}, err
 		}
-		if len(fields) == cap(fields) {
-			fields = slices.Grow(fields, 12) // once is enough for most
+		if len(room) == cap(room) {
+			room = slices.Grow(room, 12) // once is enough for most
 		}
-		fields = append(fields, f)
+		room = append(room, m)
 		if more, err := s.more('}'); err != nil {
-			return fields, err
+			return object{}, err
 		} else if !more {
-			return fields, s.end()
+			return object{s.text, room}, s.end()
 		}
 	}
 }
@@ -106,25 +106,25 @@ func (s *scanner) object(depth int) error {
 }
 
 // member scans the name, colon and value of a member.
-func (s *scanner) member(depth int) (f field, err error) {
+func (s *scanner) member(depth int) (m member, err error) {
 	if s.peek() != '"' {
-		return f, s.wrong("a name")
+		return m, s.wrong("a name")
 	}
-	start := s.pos
-	if f.escaped, err = s.str(); err != nil {
-		return f, err
+	m.name = uint32(s.pos + 1)
+	if m.escaped, err = s.str(); err != nil {
+		return m, err
 	}
-	f.name = s.text[start+1 : s.pos-1]
+	m.nameEnd = uint32(s.pos - 1)
 	s.space()
 	if s.peek() != ':' {
-		return f, s.wrong("a colon")
+		return m, s.wrong("a colon")
 	}
 	s.pos++
 	s.space()
-	start = s.pos
+	m.value = uint32(s.pos)
 	err = s.value(depth)
-	f.value = s.text[start:s.pos]
-	return f, err
+	m.valueEnd = uint32(s.pos)
+	return m, err
 }
 
 func (s *scanner) array(depth int) error {

@@ -114,12 +114,12 @@ func (s *Session) use() *state {
 	return s.st
 }
 
-// base returns the stored fields that the next commit begins with.
-func (st *state) base() []field {
+// base returns what is stored and what the next commit begins with.
+func (st *state) base() object {
 	if st.rec == nil || st.next.drop {
-		return nil
+		return object{}
 	}
-	return st.rec.fields
+	return st.rec.object
 }
 
 // read returns the current value of a key as JSON, changes of this request
@@ -147,7 +147,7 @@ func (st *state) lookup(key string) (value []byte, ok bool) {
 			return st.changes[i].value, st.changes[i].value != nil
 		}
 	}
-	return find(st.base(), key)
+	return st.base().find(key)
 }
 
 // write remembers a value for a key; nil removes the key.
@@ -235,7 +235,7 @@ func (s *Session) Keys() ([]string, error) {
 		return nil, s.ended("read")
 	}
 	var keys []string
-	for _, f := range s.st.merge() {
+	for _, f := range s.st.merge(nil) {
 		if key := f.key(); !isReserved(key) && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
