@@ -94,11 +94,14 @@ func TestMassExpiryHoldsNobodyUp(t *testing.T) {
 // change something, and those that begin and end a session. The best of a few
 // attempts counts, since the machine does other things, too.
 func TestRequestsDuringMassExpiry(t *testing.T) {
-	p9999 := time.Hour
-	for attempt := 0; attempt < 5 && p9999 > time.Millisecond && !t.Failed(); attempt++ {
+	attempts, p9999 := 5, time.Hour
+	if raceEnabled || testing.Short() {
+		attempts = 1
+	}
+	for attempt := 0; attempt < attempts && p9999 > time.Millisecond && !t.Failed(); attempt++ {
 		p9999 = requestsDuringMassExpiry(t)
 	}
-	if p9999 > time.Millisecond && !raceEnabled {
+	if p9999 > time.Millisecond && attempts > 1 {
 		t.Errorf("one of ten thousand requests took more than %v; want less than 1ms", p9999)
 	}
 }
