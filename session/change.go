@@ -21,8 +21,13 @@ func (st *state) set(key string, value []byte) {
 		st.changes[i] = c
 		return
 	}
+	st.add(c)
+}
+
+// add appends a change of a key that has none.
+func (st *state) add(c change) {
 	if st.changes == nil {
-		st.changes = st.firstChange[:0]
+		st.changes = st.workroom().change[:0]
 	}
 	st.changes = append(st.changes, c)
 }
@@ -37,10 +42,7 @@ func (st *state) apply(key string, f func([]byte) ([]byte, error)) error {
 	}
 	i := st.changeOf(key)
 	if i < 0 {
-		if st.changes == nil {
-			st.changes = st.firstChange[:0]
-		}
-		st.changes = append(st.changes, change{key: key})
+		st.add(change{key: key})
 		i = len(st.changes) - 1
 	}
 	c := &st.changes[i]
@@ -95,8 +97,12 @@ func (st *state) sets() bool {
 
 // modified returns the keys whose values differ from what is stored.
 func (st *state) modified() []string {
-	keys := st.firstKey[:0]
-	for _, c := range st.changes {
+	if len(st.changes) == 0 {
+		return nil
+	}
+	keys := st.workroom().key[:0]
+	for i := range st.changes {
+		c := &st.changes[i]
 		old, ok := st.base().find(c.key)
 		if ok != (c.value != nil) || !bytes.Equal(old, c.value) {
 			keys = append(keys, c.key)

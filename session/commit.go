@@ -311,7 +311,7 @@ func (m *Manager) enter(ctx context.Context, key string) (leave func(), err erro
 // The calls of the store, each with its own time.
 
 func (s *Session) fetch(rec *record, key string, now time.Time, slide Slide) error {
-	ctx := s.call(&s.st.reading, false, now)
+	ctx := s.readContext(now)
 	defer ctx.release()
 	return s.m.fetch(ctx, rec, key, now, slide)
 }
@@ -320,17 +320,23 @@ func (s *Session) fetch(rec *record, key string, now time.Time, slide Slide) err
 // whose client has gone: a visitor who signs out and closes the page is signed
 // out.
 func (s *Session) writeContext() *callContext {
-	return s.call(&s.st.writing, true, time.Now())
+	ctx := &s.st.workroom().call
+	if ctx.used() {
+		ctx = new(callContext)
+	}
+	ctx.start(s.m, s.ctx, true, time.Now())
+	return ctx
 }
 
-// call returns a context for one call of the store. Most requests make one that
-// reads and one that writes, so there is room for these two in the state.
-func (s *Session) call(room *callContext, detached bool, now time.Time) *callContext {
-	if room.used() {
-		room = new(callContext)
+// readContext returns the context for a call that reads. Most requests make one,
+// so there is room for it in the state.
+func (s *Session) readContext(now time.Time) *callContext {
+	ctx := &s.st.reading
+	if ctx.used() {
+		ctx = new(callContext)
 	}
-	room.start(s.m, s.ctx, detached, now)
-	return room
+	ctx.start(s.m, s.ctx, false, now)
+	return ctx
 }
 
 func (s *Session) create(key string, rec Record) error {

@@ -73,6 +73,27 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
+// Every byte, wherever it stands among plain and special ones, is found to be
+// special or not.
+func TestPlainBytes(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			text := bytes.Repeat([]byte{'a', 0x80, 0xff, '#', ']', ' '}, 4)
+			text[at] = byte(c)
+			for _, second := range []byte{'b', '"', 0x01, 0x80} {
+				text[at+1] = second
+				want := bytes.IndexFunc(text, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
+				if want < 0 {
+					want = len(text)
+				}
+				if got := (&scanner{text: text}).plain(0); got != want {
+					t.Fatalf("plain of %q = %d; want %d", text, got, want)
+				}
+			}
+		}
+	}
+}
+
 // The splitter accepts what encoding/json accepts, finds the values that
 // encoding/json finds, and joins them again without a change.
 func FuzzSplitObject(f *testing.F) {

@@ -87,7 +87,7 @@ func (s *Session) look(rec *record, key string, now time.Time, slide Slide) erro
 	err := s.fetch(rec, key, now, slide)
 	if err == nil && !rec.meta.moved.IsZero() {
 		// A renewed session is good for as long as its heir lives.
-		ctx := s.call(&s.st.reading, false, now)
+		ctx := s.readContext(now)
 		defer ctx.release()
 		_, _, err = s.m.follow(ctx, key, rec)
 	}
@@ -159,28 +159,28 @@ func (s *Session) adopt(id, key string, rec *record, now time.Time) error {
 		return nil
 	}
 	window := s.m.window(rec.maxAge)
-	idle := now.Add(window)
 	if st.readOnly = !rec.meta.moved.IsZero(); st.readOnly {
-		idle = rec.meta.moved
+		window = rec.meta.moved.Sub(now)
 	}
 	rounding := time.Second // of stores that keep whole seconds
 	if window < s.m.idle || st.readOnly {
 		rounding = time.Millisecond // the Slide did more than that
 	}
-	if rec.deadline.After(idle.Add(rounding)) {
+	left := rec.deadline.Sub(now)
+	if left > window+rounding {
 		// This session lives for a shorter time than the row was given. Put
 		// that right before anything can keep the request from its commit.
-		if err := s.shorten(idle); err != nil {
+		if err := s.shorten(now.Add(window)); err != nil {
 			return err
 		}
+		left = rec.deadline.Sub(now)
 	}
 	if st.readOnly {
 		return nil
 	}
 	st.sendCookie = st.sendCookie || s.m.config.Rolling
 	st.rewrite = rec.stamped
-	st.touch = rec.deadline.Before(idle.Add(-max(s.m.config.TouchEvery, time.Millisecond))) &&
-		rec.deadline.Before(s.m.limit(rec.meta))
+	st.touch = left < window-max(s.m.config.TouchEvery, time.Millisecond) && rec.deadline.Before(s.m.limit(rec.meta))
 	return nil
 }
 

@@ -173,8 +173,8 @@ func (m *Manager) window(maxAge time.Duration) time.Duration {
 
 // slide returns what loading a session is to do to its deadline.
 func (m *Manager) slide(now time.Time) Slide {
-	to := now.Add(m.idle).Truncate(time.Millisecond)
-	return Slide{To: to, Before: to.Add(-m.config.TouchEvery)}
+	to := (now.UnixNano() + int64(m.idle)) / int64(time.Millisecond) // by numbers: every request does this
+	return Slide{To: time.UnixMilli(to), Before: time.UnixMilli(to).Add(-m.config.TouchEvery)}
 }
 
 // noLimit is when a session ends that has no absolute limit.

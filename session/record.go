@@ -180,6 +180,13 @@ func (t *meta) find(o object) (sealed []byte, err error) {
 	if !ok {
 		return nil, nil
 	}
+	if rest, ok := bytes.CutPrefix(text, []byte(`{"created":`)); ok {
+		// Nobody has signed in: there is usually no more than this.
+		if ms, ok := plainInt(rest[:len(rest)-1]); ok {
+			t.created = time.UnixMilli(ms)
+			return nil, nil
+		}
+	}
 	var room [6]member
 	noted, err := splitObject(text, room[:0])
 	if err != nil {

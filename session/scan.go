@@ -2,7 +2,9 @@ package session
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -171,10 +173,7 @@ func (s *scanner) literal(word string) error {
 // str skips a string, the opening quote included, and reports whether it has
 // escapes.
 func (s *scanner) str() (escaped bool, err error) {
-	for i := s.pos + 1; i < len(s.text); i++ {
-		if !special[s.text[i]] {
-			continue
-		}
+	for i := s.plain(s.pos + 1); i < len(s.text); i = s.plain(i + 1) {
 		switch s.text[i] {
 		case '"':
 			s.pos = i + 1
@@ -194,6 +193,25 @@ func (s *scanner) str() (escaped bool, err error) {
 	}
 	s.pos = len(s.text)
 	return escaped, s.wrong("closing quote")
+}
+
+// plain returns where the first byte at or after i is that does not stand for
+// itself in a string, or the length of the text. It looks at eight bytes at a time:
+// a byte is below ' ', or equal to '"' or '\\', where subtracting borrows from its
+// highest bit. A borrow can spoil only what is above it, so the lowest is right.
+func (s *scanner) plain(i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s.text); i += 8 {
+		word := binary.LittleEndian.Uint64(s.text[i:])
+		quote, slash := word^('"'*ones), word^('\\'*ones)
+		if found := ((word-' '*ones)&^word | (quote-ones)&^quote | (slash-ones)&^slash) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(s.text) && !special[s.text[i]] {
+		i++
+	}
+	return i
 }
 
 // special has the bytes that do not stand for themselves in a JSON string.

@@ -26,7 +26,6 @@ type Session struct {
 	ctx context.Context // of the request, or of the call to Open
 
 	r     *http.Request       // nil outside of a request
-	vary  [1]string           // the value of the header Vary, without an allocation of its own
 	w     http.ResponseWriter // nil outside of a request; gets the headers
 	began time.Duration       // when the request came, since clock
 	sent  bool                // headers have left: no cookie can be set any more
@@ -70,12 +69,18 @@ type state struct {
 	clearCookie bool
 
 	// Room for what nearly every request needs, in one allocation.
-	first       record
-	firstChange [1]change
-	firstKey    [1]string
-	reading     callContext
-	writing     callContext
-	room        [2]string // for the ids in the request's cookies
+	first   record
+	reading callContext
+	room    [1]string // for the ids in the request's cookies
+	vary    [1]string // for the value of a header
+	work    *workroom
+}
+
+// workroom has room for what nearly every request needs that changes something.
+type workroom struct {
+	change [1]change
+	key    [1]string
+	call   callContext
 }
 
 // A rotation is a change of the session's id that is still to be committed.
@@ -112,6 +117,14 @@ func (s *Session) use() *state {
 		s.st = &state{}
 	}
 	return s.st
+}
+
+// workroom makes sure that there is room for a change.
+func (st *state) workroom() *workroom {
+	if st.work == nil {
+		st.work = new(workroom)
+	}
+	return st.work
 }
 
 // base returns what is stored and what the next commit begins with.

@@ -196,19 +196,19 @@ func (s *Session) addHeaders() {
 			return
 		}
 		expires := s.m.expires(st.rec.meta, st.rec.maxAge, time.Now())
-		h.Add("Set-Cookie", s.m.setCookie(st.id, expires, encrypted))
+		h["Set-Cookie"] = append(h["Set-Cookie"], s.m.setCookie(st.id, expires, encrypted))
 	case st.clearCookie:
-		h.Add("Set-Cookie", s.m.clearCookie(encrypted))
+		h["Set-Cookie"] = append(h["Set-Cookie"], s.m.clearCookie(encrypted))
 	default:
 		return
 	}
 	// A cache that kept this response would hand one visitor's cookie to
 	// another (OWASP Session Management Cheat Sheet, "Web Content Caching").
 	if !keptPrivate(h) {
-		h.Set("Cache-Control", "no-store")
+		h["Cache-Control"] = []string{"no-store"}
 	}
-	h.Del("CDN-Cache-Control") // these would overrule it (RFC 9213)
-	h.Del("Surrogate-Control")
+	delete(h, "Cdn-Cache-Control") // these would overrule it (RFC 9213)
+	delete(h, "Surrogate-Control")
 }
 
 // repeatable reports whether a cookie that the browser has may be sent again:
@@ -236,8 +236,8 @@ func keptPrivate(h http.Header) bool {
 // addVary tells caches that the response depends on the request's cookies.
 func (s *Session) addVary(h http.Header) {
 	if len(h["Vary"]) == 0 {
-		s.vary[0] = "Cookie"
-		h["Vary"] = s.vary[:]
+		s.st.vary[0] = "Cookie"
+		h["Vary"] = s.st.vary[:]
 		return
 	}
 	for _, line := range h["Vary"] {
