@@ -12,16 +12,22 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pillboxgo/pillbox/bench/inprocess"
 	"github.com/pillboxgo/pillbox/bench/internal/measure"
 	"github.com/pillboxgo/pillbox/bench/internal/report"
+	"github.com/pillboxgo/pillbox/bench/wire"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	command, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == "serve" {
+		command, args = serve, args[1:]
+	}
+	if err := command(args); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -97,7 +103,7 @@ func run(args []string) error {
 }
 
 // allRows returns every row, in the order of the report.
-func allRows() []measure.Row { return inprocess.Rows() }
+func allRows() []measure.Row { return slices.Concat(inprocess.Rows(), wire.Rows()) }
 
 // write writes the files.
 func write(results, images string, summaries []measure.Summary, info report.Info) error {

@@ -41,9 +41,16 @@ func stored(impl implementation, name string, n int) measure.Contender {
 		// work for each of them, whose own value is the same.
 		s.job().work = probe
 		rnd := rand.New(rand.NewPCG(1, 2))
-		figures, err = measure.Ops(d, func() error { return s.call(cookies[rnd.IntN(len(cookies))]) })
-		if err != nil {
-			return nil, err
+		// Filling takes much longer than reading, so the best of a few counts
+		// in each pass.
+		for range 5 {
+			f, err := measure.Ops(d, func() error { return s.call(cookies[rnd.IntN(len(cookies))]) })
+			if err != nil {
+				return nil, err
+			}
+			if figures == nil || f["ns/op"] < figures["ns/op"] {
+				figures = f
+			}
 		}
 		var samples int64
 		for _, c := range cookies {
@@ -79,15 +86,15 @@ func storedRows(million int) []measure.Row {
 	return []measure.Row{
 		{
 			Name:   "1,000,000 small idle sessions in memory",
-			Note:   "Heap in use after garbage collection, divided by their number. One list with one word in each, each started by a request of its own.",
+			Note:   "Heap in use after garbage collection, divided by their number. One list with one word in each, each started by a request of its own; gin has a quarter of a million, which take as long to start.",
 			Key:    "B/session",
 			Aim:    []measure.Limit{most(150, "at most 150 B each", best("B/session"))},
 			Passes: 1, // the same each time
 			Open: func() (list []measure.Contender, err error) {
-				for _, impl := range []implementation{pillbox, scsGob, scsJSON, fiberV3, ginMem} {
+				for _, impl := range []implementation{pillbox, scsGob, scsJSON, fiberV3} {
 					list = append(list, stored(impl, impl.name, million))
 				}
-				return list, nil
+				return append(list, stored(ginMem, ginMem.name, million/4)), nil
 			},
 		},
 		{
