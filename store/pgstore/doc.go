@@ -12,7 +12,9 @@
 //	}
 //
 // A Load is one statement, whether or not it moves the deadline, and so is every
-// other method that concerns one record. Only what has to be atomic with regard
+// other method that concerns one record; it may be two where there is nothing to
+// move after all, because the record is gone or another request has moved its
+// deadline further. Only what has to be atomic with regard
 // to a user, a sign-in or [Store.RevokeUser], is a transaction, and that goes to
 // the server and back once.
 //

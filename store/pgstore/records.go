@@ -58,22 +58,36 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 	return rec, nil
 }
 
+// read moves the deadline if it has to. A deadline that is to be moved whatever it
+// is gets the shortest statement that can do that. Where this finds nothing to
+// move, because the record is gone or another request has moved it further, the
+// one that also reads is sent.
 func (l *layout) read(ctx context.Context, c *pgx.Conn, id string, slide session.Slide) (session.Record, error) {
 	now := time.Now()
-	text, args := l.load, []any{id, seconds(now.UnixMilli())}
-	if slide.To.After(now) {
-		// A deadline is moved if it is before both.
-		to := seconds(contract.Millis(slide.To))
-		before := to
-		if !slide.Before.IsZero() {
-			before = min(to, seconds(contract.Millis(slide.Before)))
-		}
-		text, args = l.slide, append(args, to, before)
+	if !slide.To.After(now) {
+		return scan(c.QueryRow(ctx, l.load, id, seconds(now.UnixMilli())))
 	}
+	// A deadline is moved if it is before both.
+	to := seconds(contract.Millis(slide.To))
+	before := to
+	if !slide.Before.IsZero() {
+		before = min(to, seconds(contract.Millis(slide.Before)))
+	}
+	if before == to {
+		rec, err := scan(c.QueryRow(ctx, l.move, id, seconds(now.UnixMilli()), to))
+		if err != session.ErrNotFound {
+			return rec, err
+		}
+	}
+	return scan(c.QueryRow(ctx, l.slide, id, present(), to, before))
+}
+
+// scan returns what a statement that reads a record has answered.
+func scan(row pgx.Row) (session.Record, error) {
 	var rec session.Record
 	var micros *int64
 	var raced bool
-	err := c.QueryRow(ctx, text, args...).Scan(&rec.Data, &micros, &raced)
+	err := row.Scan(&rec.Data, &micros, &raced)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return rec, session.ErrNotFound

@@ -12,7 +12,7 @@ import (
 // statements are the texts that the store sends. Each argument is cast, so that
 // they mean the same whether they are prepared or not.
 type statements struct {
-	load, slide        string
+	load, move, slide  string
 	update, touch      string
 	remove, removeIf   string
 	create, admit      string
@@ -71,6 +71,10 @@ func (s *Store) compose(schema string, owners bool) statements {
 	).Replace
 
 	q.load = text(`SELECT sess, {micros}, false FROM {table} WHERE sid = $1::text AND {live}`)
+	// The third column is what the others have there: whether to ask again.
+	q.move = text(`UPDATE {table} SET expire = to_timestamp($3::float8)
+WHERE sid = $1::text AND {live} AND expire < to_timestamp($3::float8)
+RETURNING sess, {micros}, {hasty} IS NULL`)
 	q.slide = text(`WITH moved AS (
 	UPDATE {table} SET expire = to_timestamp($3::float8)
 	WHERE sid = $1::text AND {live} AND expire < to_timestamp($4::float8)

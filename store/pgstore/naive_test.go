@@ -1,0 +1,120 @@
+package pgstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pillboxgo/pillbox/internal/servers"
+	"github.com/pillboxgo/pillbox/session"
+	"github.com/pillboxgo/pillbox/store/pgstore"
+)
+
+// naive is the table of connect-pg-simple, whose index on the deadline every
+// touch has to write to, and which has no room on its pages.
+const naive = `CREATE TABLE naive (
+	sid varchar NOT NULL COLLATE "default" PRIMARY KEY,
+	sess json NOT NULL,
+	expire timestamp(6) NOT NULL
+);
+CREATE INDEX naive_expire ON naive (expire);
+INSERT INTO naive SELECT 'id' || i, '%s', now() + interval '1 hour' FROM generate_series(0, %d) AS i`
+
+// What does a read cost that moves the deadline, with 16 connections to a server
+// that waits for its disk as a normal one does? Beside it, what it costs with the
+// table and the two statements of connect-pg-simple, and what the second of these
+// costs by itself.
+//
+//	go test -run=- -bench=SlidingReads -benchtime=2s ./store/pgstore
+func BenchmarkSlidingReads(b *testing.B) {
+	const records, connections = 10_000, 16
+	server := servers.Start(b, servers.Postgres)
+	execute(b, server.URL, "ALTER SYSTEM SET fsync = on")
+	execute(b, server.URL, "SELECT pg_reload_conf()")
+	to := with(b, server.URL, "pool_max_conns", fmt.Sprint(connections))
+	admin := connect(b, server.URL)
+	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
+		until(b, setting+" to be on", func() bool {
+			return scan[string](b, admin, "SELECT current_setting($1)", setting) == "on"
+		})
+	}
+	open(b, admin, pgstore.Options{})
+	execute(b, server.URL, fmt.Sprintf(naive, bob, records-1))
+	execute(b, server.URL, "INSERT INTO session (sid, sess, expire) SELECT sid, sess, expire FROM naive")
+	execute(b, server.URL, "VACUUM ANALYZE")
+
+	for _, c := range []struct {
+		name, table string
+		do          func(pool *pgxpool.Pool, s *pgstore.Store, id string, to time.Time) error
+	}{
+		{"pgstore", "session", func(pool *pgxpool.Pool, s *pgstore.Store, id string, to time.Time) error {
+			return second(s.Load(b.Context(), id, session.Slide{To: to}))
+		}},
+		{"connect-pg-simple", "naive", func(pool *pgxpool.Pool, s *pgstore.Store, id string, to time.Time) error {
+			var data []byte
+			err := pool.QueryRow(b.Context(), "SELECT sess FROM naive WHERE sid = $1 AND expire >= to_timestamp($2::float8)",
+				id, float64(time.Now().Unix())).Scan(&data)
+			if err == nil {
+				err = moveNaive(b.Context(), pool, id, to)
+			}
+			return err
+		}},
+		{"connect-pg-simple, touch alone", "naive", func(pool *pgxpool.Pool, s *pgstore.Store, id string, to time.Time) error {
+			return moveNaive(b.Context(), pool, id, to)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			pool := connect(b, to)
+			s := pgstore.New(pool, pgstore.Options{PruneEvery: -1})
+			defer s.Close()
+			before, hotBefore := updates(b, admin, c.table, 0)
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			start := time.Now()
+			b.ResetTimer()
+			for range connections {
+				wg.Go(func() {
+					for {
+						i := next.Add(1)
+						if i > int64(b.N) {
+							return
+						}
+						to := start.Add(2*time.Hour + time.Duration(i)*time.Millisecond)
+						if err := c.do(pool, s, fmt.Sprint("id", i*7919%records), to); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+			pool.Close()
+			after, hot := updates(b, admin, c.table, before+b.N)
+			b.ReportMetric(float64(hot-hotBefore)/float64(after-before)*100, "%HOT")
+		})
+	}
+}
+
+func moveNaive(ctx context.Context, pool *pgxpool.Pool, id string, to time.Time) error {
+	_, err := pool.Exec(ctx, "UPDATE naive SET expire = to_timestamp($1::float8) WHERE sid = $2", float64(to.UnixMilli())/1000, id)
+	return err
+}
+
+// updates returns how many updates a table has seen, at least so many, and how
+// many of these were HOT. A connection tells of its last ones when it ends.
+func updates(b *testing.B, admin *pgxpool.Pool, table string, least int) (all, hot int) {
+	b.Helper()
+	until(b, "the server to count updates", func() bool {
+		all = scan[int](b, admin, "SELECT n_tup_upd::int FROM pg_stat_user_tables WHERE relname = $1", table)
+		hot = scan[int](b, admin, "SELECT n_tup_hot_upd::int FROM pg_stat_user_tables WHERE relname = $1", table)
+		return all >= least
+	})
+	return all, hot
+}
