@@ -38,8 +38,8 @@ func appendRows() []measure.Row {
 					at.url = s.redis().url
 				}
 				for _, p := range peers {
-					if p.name == "fiber" && store == "redis" {
-						continue // its store for Redis is another module's
+					if !p.keeps(store) {
+						continue
 					}
 					c := s.child(p.name, at)
 					all = append(all, s.appends(c.title, c, "/append"))

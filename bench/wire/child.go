@@ -40,6 +40,7 @@ func (s *stage) child(name string, at setting) *child {
 func (s *stage) express(title string, at setting) *child {
 	s.Helper()
 	program := need.Node(s)
+	s.check(nodeVersions(program))
 	dir := s.TempDir()
 	s.check(os.CopyFS(dir, node.Files))
 	need.Link(s, need.NPM(s, dir), dir)

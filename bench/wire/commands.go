@@ -10,7 +10,8 @@ import (
 
 const commandsNote = "Commands that the client sends, counted between client and server; \"ran/op\" are those that the server counts " +
 	"(INFO commandstats), where what a script runs is counted beside the script. Each request moves the deadline, which is " +
-	"looked at before: scs has its IdleTimeout set, gorilla saves in each request, Pillbox's TouchEvery is off."
+	"looked at before: scs has its IdleTimeout set, gorilla saves in each request, Pillbox's TouchEvery is off. With the near cache " +
+	"it moves at most once a minute, and a session in steady use is read again every 100 ms."
 
 // sent is how many commands a request costs.
 const sent = "commands/op"
@@ -23,6 +24,10 @@ func commandRows() []measure.Row {
 				Text:  fmt.Sprintf("at most %v", most),
 				Value: func(s measure.Summary) float64 { return s.Best(measure.Pillbox, sent) },
 				Most:  most,
+			}, {
+				Text:  fmt.Sprintf("with the near cache %v, but for one in 100 ms", most-1),
+				Value: func(s measure.Summary) float64 { return s.Best(near, sent) },
+				Most:  most - 0.9,
 			}},
 			Open: on(func(s *stage) (all []measure.Contender) {
 				server := s.redis()
@@ -31,7 +36,7 @@ func commandRows() []measure.Row {
 					c := start(setting{store: "redis", url: m.url(), slide: true})
 					all = append(all, server.counted(c, m, do))
 				}
-				for _, name := range []string{"pillbox", "scs-gob", "gorilla"} {
+				for _, name := range []string{"pillbox", "pillbox-near", "scs-gob", "gorilla"} {
 					counted(func(at setting) *child { return s.child(name, at) })
 				}
 				counted(func(at setting) *child { return s.express("connect-redis", at) })
@@ -84,11 +89,12 @@ func (c *cache) slides(v *visitor, do func(*visitor) error) error {
 			return err
 		}
 	}
-	if err := do(v); err != nil {
-		return err
-	}
-	// Express touches after it has answered.
+	// Not necessarily by the first request: a near cache knows the old deadline
+	// until it looks again.
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if err := do(v); err != nil {
+			return err
+		}
 		for _, key := range keys {
 			left, err := c.TTL(ctx, key).Result()
 			if err != nil {

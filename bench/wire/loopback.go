@@ -26,6 +26,9 @@ func loopbackRows() []measure.Row {
 			Open: on(func(s *stage) (all []measure.Contender) {
 				at := setting{store: "memory"}
 				for _, p := range peers {
+					if !p.keeps("memory") {
+						continue
+					}
 					all = append(all, s.loopback(s.child(p.name, at), with, bare))
 				}
 				return append(all, s.loopback(s.express("express-session", at), with, bare))

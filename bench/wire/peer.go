@@ -52,7 +52,11 @@ var peers = []peer{
 	{"gorilla", "gorilla", []string{"memory", "redis"}, openGorilla},
 	{"fiber", "fiber", []string{"memory"}, openFiber},
 	{"gin", "gin-contrib", []string{"memory", "redis"}, openGin},
+	{"pillbox-near", near, []string{"redis"}, openNear},
 }
+
+// keeps reports whether the peer has that store here.
+func (p peer) keeps(store string) bool { return slices.Contains(p.stores, store) }
 
 func peerNamed(name string) (peer, error) {
 	for _, p := range peers {
@@ -65,7 +69,7 @@ func peerNamed(name string) (peer, error) {
 
 // start opens the peer's application.
 func (p peer) start(ctx context.Context, s setting) (*site, error) {
-	if !slices.Contains(p.stores, s.store) {
+	if !p.keeps(s.store) {
 		return nil, fmt.Errorf("%s has no store %q here; want one of %v", p.title, s.store, p.stores)
 	}
 	return p.open(ctx, s)

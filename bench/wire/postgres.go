@@ -87,6 +87,9 @@ func (s *stage) postgres() (url string) {
 		s.check(conn.QueryRow(s.ctx, `SELECT current_setting('fsync') = 'on' AND current_setting('synchronous_commit') = 'on'
 	AND current_setting('full_page_writes') = 'on'`).Scan(&safe))
 		if safe {
+			var version string
+			s.check(conn.QueryRow(s.ctx, "SHOW server_version").Scan(&version))
+			seen("PostgreSQL", version)
 			return server.URL
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -33,6 +33,13 @@ func (s *stage) redis() *cache {
 	s.Cleanup(func() { c.Close() })
 	// Tests have it survive being killed, which is not its default.
 	s.check(c.ConfigSet(s.ctx, "appendonly", "no").Err())
+	info, err := c.Info(s.ctx, "server").Result()
+	s.check(err)
+	for line := range strings.Lines(info) {
+		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); ok {
+			seen("Redis", version)
+		}
+	}
 	return c
 }
 
@@ -79,7 +86,8 @@ func (c *cache) cpu() (float64, error) {
 }
 
 const redisNote = "32 goroutines call the handler in this process, beside the Redis on the same cores. All with their " +
-	"defaults, where neither scs nor Pillbox moves the deadline in each request."
+	"defaults, where neither scs nor Pillbox moves the deadline in each request; Pillbox's client, rueidis, with " +
+	"PipelineMultiplex -1 and MaxFlushDelay 50 µs."
 
 func redisRows() []measure.Row {
 	row := func(name string, do func(*guest) error) measure.Row {
