@@ -42,22 +42,23 @@ var clock = time.Now()
 
 // state is what a request knows of its session once it has used it.
 type state struct {
-	loaded bool
-	err    error // of loading: then nothing can be read or changed
+	err error // of loading: then nothing can be read or changed
 
 	id     string   // as in the cookie; empty where there is no session
 	key    string   // what the store knows the id as
 	rec    *record  // what the store had; nil where there is no session
 	strays []string // keys of further live sessions that came along
 	doomed []string // keys of what else came along, to be ended if the session is
-	crowd  bool     // more ids came along than are looked at
 
-	standoffs int // conflicts over a record that nobody had changed
-	loadedAt  time.Time
+	loadedAt time.Time
 
 	changes  []change
 	lifetime *time.Duration // SetMaxAge
 	next     rotation
+
+	loaded    bool
+	crowd     bool  // more ids came along than are looked at
+	standoffs uint8 // conflicts over a record that nobody had changed
 
 	touch    bool // the row's deadline is to be moved
 	rewrite  bool // the record is to be written though its data is the same
