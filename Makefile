@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup test web-test go-test check lint fuzz histories bench build dist
+.PHONY: help setup test web-test go-test check lint fuzz histories bench benchmarks build dist
 
 # scripts/setup.sh and internal/need know this folder by the same rule.
 CACHE := $(or $(PILLBOX_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pillbox)
@@ -32,7 +32,9 @@ LONGEST := ./store/redisstore ./store/mysqlstore ./store/mongostore
 
 # After the front end's, so that the count of Go's tests is what closes the run.
 go-test: setup web-test
-	@PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json $(LONGEST) ./... | go run ./internal/tally || failed=1; \
+	@{ PILLBOX_TEST_ALL=1 go test -race -shuffle=on -json $(LONGEST) ./... || failed=1; \
+	PILLBOX_TEST_ALL=1 go -C bench test -shuffle=on -json ./... || failed=1; exit $${failed:-0}; } | \
+	go run ./internal/tally || failed=1; \
 	scripts/left-out.sh; exit $${failed:-0}
 
 check: lint test ## everything that has to hold before a push
@@ -43,8 +45,8 @@ lint: setup ## formatting, vet, staticcheck, modules, fresh dist; no tests
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
-	go -C internal/servers/ferretdb mod tidy -diff
-	go -C internal/servers/ferretdb vet ./...
+	for module in bench internal/servers/ferretdb; do go -C $$module mod tidy -diff; go -C $$module vet ./...; done
+	go -C bench run $(STATICCHECK) ./...
 	go mod verify
 	scripts/dist.sh
 
@@ -54,7 +56,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10m); FUZZ=regexp selects some
 histories: setup ## 100,000 operations on every store, checked for linearizability; HISTORIES=n
 	PILLBOX_TEST_ALL=1 PILLBOX_HISTORIES=$(or $(HISTORIES),100000) go test -race -run Histories -timeout 4h -v ./store/... | grep -v '^=== '
 
-bench: ## run every benchmark
+bench: setup ## measure Pillbox beside its peers, for bench/results.md; ONLY=regexp picks rows
+	go -C bench run . $(if $(ONLY),-only '$(ONLY)')
+
+benchmarks: ## run every benchmark of the library and its stores
 	go test -run '^$$' -bench . -benchmem ./...
 
 build: ## build the programs into bin/
