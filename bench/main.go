@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,17 +24,20 @@ import (
 )
 
 func main() {
-	command, args := run, os.Args[1:]
-	if len(args) > 0 && args[0] == "serve" {
-		command, args = serve, args[1:]
+	var err error
+	if args := os.Args[1:]; len(args) > 0 && args[0] == "serve" {
+		err = serve(args[1:])
+	} else {
+		err = run(args, os.Stdout)
 	}
-	if err := command(args); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+// run measures what the arguments ask for, and writes the report to stdout.
+func run(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	passes := flags.Int("passes", 5, "how often each contender runs")
 	length := flags.Duration("time", 300*time.Millisecond, "how long each pass of each contender takes")
@@ -63,7 +67,7 @@ func run(args []string) error {
 	var failed error
 	for i, row := range rows {
 		if *list {
-			fmt.Println(row.Name)
+			fmt.Fprintln(stdout, row.Name)
 			continue
 		}
 		began := time.Now()
@@ -80,14 +84,14 @@ func run(args []string) error {
 		return nil
 	}
 	info := report.Info{
-		Command:  "go -C bench run . " + strings.Join(args, " "),
+		Command:  "go -C bench run . " + quoted(args),
 		Machine:  machine(),
 		Versions: versions(),
 	}
 	if len(args) == 0 {
 		info.Command = "make bench"
 	}
-	if err := report.Markdown(os.Stdout, summaries, info); err != nil {
+	if err := report.Markdown(stdout, summaries, info); err != nil {
 		return err
 	}
 	results, images := "", ""
@@ -100,6 +104,17 @@ func run(args []string) error {
 		return failed
 	}
 	return errors.Join(failed, write(results, images, summaries, info))
+}
+
+// quoted returns the arguments as a shell takes them.
+func quoted(args []string) string {
+	all := make([]string, len(args))
+	for i, arg := range args {
+		if all[i] = arg; strings.ContainsAny(arg, " |$*?()[]'\"\\") {
+			all[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // allRows returns every row, in the order of the report.
