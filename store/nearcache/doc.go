@@ -20,7 +20,8 @@
 // waits for one lease, counted from the store's answer. Whatever another process
 // has read of it is then worth nothing. So ending takes a lease longer, 100 ms if
 // nothing else is said: a sign-out, and each new id, which ends the old one. A
-// sign-in under [session.Config].MaxPerUser takes two.
+// sign-in under [session.Config].MaxPerUser waits once for the bound and once for
+// the old id.
 //
 // Nothing is lost. A change is a compare-and-swap in the store below, which
 // knows no cache. One that was made on what is no longer there meets a conflict,
@@ -35,6 +36,10 @@
 // What another process has changed, other than by ending a record, may be read
 // up to one lease late. Where the store below is a [session.Watcher] and tells of
 // changes, that shrinks to the time that its word takes, as a rule.
+//
+// Who finds a record gone may be ahead of other processes, until the call that
+// ended it returns. A visitor who signs out twice at once, in two processes, may be
+// told so first by the one that found nothing.
 //
 // All of it holds among processes that use this package with the same lease. An
 // Express application, a process that uses the store directly or one with a

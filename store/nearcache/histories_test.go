@@ -22,7 +22,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			Open: func(t *testing.T) []history.Handle {
 				return []history.Handle{open(t, memory(t), nearcache.Options{Lease: lease}).(history.Handle)}
 			},
-			AtomicRevoke: true, Clients: 8, Worlds: 1,
+			Operations: 10_000, AtomicRevoke: true, Clients: 8, Worlds: 1,
 		},
 		"memory, watched": {
 			Open: func(t *testing.T) []history.Handle {
@@ -30,19 +30,21 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 				t.Cleanup(func() { s.Close() })
 				return []history.Handle{open(t, s, nearcache.Options{Lease: lease}).(history.Handle)}
 			},
-			AtomicRevoke: true, Clients: 8, Worlds: 1,
+			Operations: 10_000, AtomicRevoke: true, Clients: 8, Worlds: 1,
 		},
 		"redis": {
 			Open: func(t *testing.T) []history.Handle {
 				below := redis(t, servers.Shared(t, servers.Redis7).Addrs[0], redisstore.Options{})
 				return []history.Handle{open(t, below, nearcache.Options{Lease: lease}).(history.Handle)}
 			},
+			Operations: 6000,
 		},
 		"redis, watched": {
 			Open: func(t *testing.T) []history.Handle {
 				below := redis(t, servers.Shared(t, servers.Redis7).Addrs[0], redisstore.Options{Watch: true})
 				return []history.Handle{open(t, below, nearcache.Options{Lease: lease}).(history.Handle)}
 			},
+			Operations: 6000,
 		},
 	} {
 		t.Run(name, func(t *testing.T) { history.Run(t, cfg) })

@@ -2,7 +2,6 @@ package nearcache_test
 
 import (
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,8 +14,6 @@ import (
 	"github.com/pillboxgo/pillbox/store/nearcache"
 	"github.com/pillboxgo/pillbox/store/redisstore"
 )
-
-func TestMain(m *testing.M) { os.Exit(servers.Main(m, servers.Redis7)) }
 
 // open returns a cache before store, which is closed when the test ends.
 func open(t testing.TB, store session.Store, opts nearcache.Options) nearcache.Store {

@@ -23,14 +23,9 @@ import (
 	"github.com/pillboxgo/pillbox/store/sqlitestore"
 )
 
-const lease = 3 * time.Millisecond
+const lease = 2 * time.Millisecond
 
 func TestStore(t *testing.T) {
-	t.Run("memory", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) session.Store {
-			return open(t, memory(t), nearcache.Options{Lease: lease})
-		})
-	})
 	t.Run("memory, watched", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) session.Store {
 			s := memstore.New(memstore.Options{})
