@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pillboxgo/pillbox/bench/internal/report"
+	"github.com/pillboxgo/pillbox/bench/wire"
 )
 
 // machine tells what the figures depend on. It does not tell whose it is.
@@ -53,7 +55,8 @@ var rivals = []string{
 	"github.com/gin-gonic/gin",
 	"github.com/gofiber/fiber/",
 	"github.com/gomodule/redigo",
-	"github.com/gorilla/",
+	"github.com/gorilla/securecookie",
+	"github.com/gorilla/sessions",
 	"github.com/jackc/pgx/",
 	"github.com/quasoft/memstore",
 	"github.com/redis/go-redis/",
@@ -61,17 +64,20 @@ var rivals = []string{
 	"modernc.org/sqlite",
 }
 
-// versions returns those of Pillbox and of the modules that are measured.
+// versions returns those of Pillbox, of the modules that are measured, and of
+// the programs.
 func versions() []report.Version {
 	list := []report.Version{{Name: "Pillbox", Version: revision()}}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return list
-	}
-	for _, dep := range info.Deps {
-		if slices.ContainsFunc(rivals, func(prefix string) bool { return strings.HasPrefix(dep.Path, prefix) }) {
-			list = append(list, report.Version{Name: dep.Path, Version: dep.Version})
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if slices.ContainsFunc(rivals, func(prefix string) bool { return strings.HasPrefix(dep.Path, prefix) }) {
+				list = append(list, report.Version{Name: dep.Path, Version: dep.Version})
+			}
 		}
+	}
+	programs := wire.Versions()
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		list = append(list, report.Version{Name: name, Version: programs[name]})
 	}
 	return list
 }

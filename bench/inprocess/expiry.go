@@ -45,18 +45,17 @@ func dyingLater(deadline time.Time, cleanup time.Duration) (dying, error) {
 }
 
 // dyingScs stores what scs itself would store for idle.
-func dyingScs(codec scs.Codec) func(time.Time, time.Duration) (dying, error) {
-	return func(deadline time.Time, cleanup time.Duration) (dying, error) {
-		data, err := codec.Encode(deadline, idle())
-		if err != nil {
-			return dying{}, err
-		}
-		store := scsmem.NewWithCleanupInterval(cleanup)
-		s := scsSite(newScs(store, codec), func() error { stop(store); return nil })
-		return dying{site: s, hold: func() { runtime.KeepAlive(store) }, add: func() error {
-			return store.Commit(rand.Text(), bytes.Clone(data), deadline)
-		}}, nil
+func dyingScs(deadline time.Time, cleanup time.Duration) (dying, error) {
+	codec := scs.GobCodec{}
+	data, err := codec.Encode(deadline, idle())
+	if err != nil {
+		return dying{}, err
 	}
+	store := scsmem.NewWithCleanupInterval(cleanup)
+	s := scsSite(newScs(store, codec), func() error { stop(store); return nil })
+	return dying{site: s, hold: func() { runtime.KeepAlive(store) }, add: func() error {
+		return store.Commit(rand.Text(), bytes.Clone(data), deadline)
+	}}, nil
 }
 
 // massExpiry puts n sessions into a store that all end at the same moment, and
@@ -126,17 +125,16 @@ func expiryRows(million int) []measure.Row {
 			"scs cleans up once a minute by default, here %v after that moment, and then as long as it takes; Pillbox begins at once, and goes in small steps. "+
 			"“None expires” is the same with sessions that live on: what the garbage collector and other programs keep a request waiting for.", watch, watch/10),
 		Key:    "longest ms",
-		Passes: 1,
+		Passes: 2,
 		Aim: []measure.Limit{
-			most(1, "no request waits over 1 ms", best("longest ms")),
-			most(4, "less than 4 MiB are not returned", best("MiB not back")),
+			best(1, "longest ms", "no request waits over 1 ms"),
+			best(4, "MiB not back", "less than 4 MiB are not returned"),
 		},
 		Open: func() ([]measure.Contender, error) {
 			return []measure.Contender{
 				{Name: measure.Pillbox, Run: massExpiry(million, fill, watch, dyingPillbox)},
 				{Name: measure.Pillbox + ", none expires", Run: massExpiry(million, fill, watch, dyingLater)},
-				{Name: "scs (gob)", Run: massExpiry(million, fill, watch, dyingScs(scs.GobCodec{}))},
-				{Name: "scs (JSON)", Run: massExpiry(million, fill, watch, dyingScs(jsonCodec{}))},
+				{Name: "scs (gob)", Run: massExpiry(million, fill, watch, dyingScs)},
 			}, nil
 		},
 	}}

@@ -49,7 +49,7 @@ func hostileRows() []measure.Row {
 		},
 		{
 			Name:   "hostile: 1,000 cookies of the session's name",
-			Note:   "Each of another forged value. Peers look at the first one only, and so do not find a genuine one behind it.",
+			Note:   "Each of another forged value. Users of net/http's Request.Cookie look at the first one only, and would not find a genuine one behind it.",
 			Key:    "ns/op",
 			Passes: 3,
 			Open: contenders(inMemory, send(func(cookie string) string {

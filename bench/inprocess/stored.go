@@ -88,7 +88,7 @@ func storedRows(million int) []measure.Row {
 			Name:   "1,000,000 small idle sessions in memory",
 			Note:   "Heap in use after garbage collection, divided by their number. One list with one word in each, each started by a request of its own; gin has a quarter of a million, which take as long to start.",
 			Key:    "B/session",
-			Aim:    []measure.Limit{most(150, "at most 150 B each", best("B/session"))},
+			Aim:    []measure.Limit{best(150, "B/session", "at most 150 B each")},
 			Passes: 1, // the same each time
 			Open: func() (list []measure.Contender, err error) {
 				for _, impl := range []implementation{pillbox, scsGob, scsJSON, fiberV3} {

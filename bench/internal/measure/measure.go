@@ -58,10 +58,11 @@ type Row struct {
 
 // A Limit is one thing that is asked of a row.
 type Limit struct {
-	Text  string                // "at most 8 allocations"
-	Value func(Summary) float64 // what is compared, such as the best allocs/op
-	Most  float64               // Value may be at most this, if Least is zero
-	Least float64               // Value must be at least this, if not zero
+	Text   string                // "at most 8 allocations"
+	Value  func(Summary) float64 // what is compared, such as the best allocs/op
+	Most   float64               // Value may be at most this, if Least is zero
+	Least  float64               // Value must be at least this, if not zero
+	Figure string                // what Value is, for its unit: "ns/op"; empty: a number
 }
 
 // Check returns the limit's value and whether it holds. A value that was not

@@ -87,15 +87,18 @@ func aims(s measure.Summary) string {
 // Verdict tells whether a limit holds, and otherwise by how much it is missed.
 func Verdict(l measure.Limit, s measure.Summary) string {
 	value, met := l.Check(s)
+	shown := Format(l.Figure, value)
 	switch {
 	case math.IsNaN(value):
 		return l.Text + ": **not measured**"
 	case met:
-		return l.Text + ": met (" + number(value) + ")"
+		return l.Text + ": met (" + shown + ")"
 	case l.Least != 0:
-		return fmt.Sprintf("%s: **missed**, %s of it was reached (%s)", l.Text, percent(value/l.Least), number(value))
+		return fmt.Sprintf("%s: **missed**, %s of it was reached (%s)", l.Text, percent(value/l.Least), shown)
+	case l.Most == 0:
+		return fmt.Sprintf("%s: **missed** (%s)", l.Text, shown)
 	}
-	return fmt.Sprintf("%s: **missed** by %s (%s)", l.Text, percent(value/l.Most-1), number(value))
+	return fmt.Sprintf("%s: **missed** by %s (%s)", l.Text, percent(value/l.Most-1), shown)
 }
 
 func percent(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }
