@@ -285,59 +285,6 @@ func TestAbsenceIsNotRemembered(t *testing.T) {
 	})
 }
 
-// A change made on stale data meets a conflict, and what is read then is not stale.
-func TestConflictLeadsToWhatIsStored(t *testing.T) {
-	fake(t, nearcache.Options{}, func(t *testing.T, s nearcache.Store, below *slow) {
-		must(t, s.Create(t.Context(), "id", record("1")))
-		must(t, below.Update(t.Context(), "id", []byte("1"), []byte("2"), in(time.Hour))) // another process
-		rec, err := s.Load(t.Context(), "id", session.Slide{})
-		if err != nil || string(rec.Data) != "1" {
-			t.Errorf("Load = %s, %v; want what was there within the lease", rec.Data, err)
-		}
-		if err := s.Update(t.Context(), "id", rec.Data, []byte("3"), in(time.Hour)); !errors.Is(err, session.ErrConflict) {
-			t.Fatalf("Update = %v; want %v", err, session.ErrConflict)
-		}
-		if rec, err := s.Load(t.Context(), "id", session.Slide{}); err != nil || string(rec.Data) != "2" {
-			t.Errorf("Load after the conflict = %s, %v; want 2", rec.Data, err)
-		}
-	})
-}
-
-// A read whose answer was on its way when the record was written is not remembered.
-func TestReadThatRacesAWrite(t *testing.T) {
-	for name, write := range map[string]func(ctx context.Context, s session.Store) error{
-		"Update": func(ctx context.Context, s session.Store) error {
-			return s.Update(ctx, "id", []byte("1"), []byte("2"), in(time.Hour))
-		},
-		"Touch":  func(ctx context.Context, s session.Store) error { return s.Touch(ctx, "id", in(2*time.Hour)) },
-		"Delete": func(ctx context.Context, s session.Store) error { return s.Delete(ctx, "id", nil) },
-		"RevokeUser": func(ctx context.Context, s session.Store) error {
-			return second(s.(session.UserIndex).RevokeUser(ctx, "alice", time.Now()))
-		},
-		"Clear": func(ctx context.Context, s session.Store) error { return s.(session.Clearer).Clear(ctx) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			fake(t, nearcache.Options{}, func(t *testing.T, s nearcache.Store, below *slow) {
-				must(t, below.Create(t.Context(), "id", owned("1", "alice")))
-				below.takes = 20 * time.Millisecond
-				read := make(chan error)
-				go func() { read <- second(s.Load(t.Context(), "id", session.Slide{})) }()
-				time.Sleep(10 * time.Millisecond)
-				written := make(chan error, 1)
-				go func() { written <- write(t.Context(), s) }()
-				must(t, <-read)
-				below.takes = 0
-				got, gotErr := s.Load(t.Context(), "id", session.Slide{})
-				rec, err := below.Load(t.Context(), "id", session.Slide{})
-				if string(got.Data) != string(rec.Data) || !got.Deadline.Equal(rec.Deadline) || (gotErr == nil) != (err == nil) {
-					t.Errorf("Load = %s until %v, %v; want %s until %v, %v", got.Data, got.Deadline, gotErr, rec.Data, rec.Deadline, err)
-				}
-				must(t, <-written)
-			})
-		})
-	}
-}
-
 func TestDataIsNotShared(t *testing.T) {
 	fake(t, nearcache.Options{}, func(t *testing.T, s nearcache.Store, below *slow) {
 		data := []byte("created")
