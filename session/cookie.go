@@ -19,13 +19,10 @@ const maxCandidates = 180
 func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, looked int) {
 	for _, line := range r.Header["Cookie"] {
 		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			name, value, ok := strings.Cut(pair, "=")
-			// Space and tab only: a Unicode space is part of the name
-			// (RFC 6265bis §5.7), and names are compared byte for byte.
-			if !ok || trimBlanks(name) != m.config.Cookie.Name {
-				continue
+			var value string
+			var ok bool
+			if value, line, ok = cutCookie(line, m.config.Cookie.Name); !ok {
+				break
 			}
 			if looked++; looked > maxCandidates {
 				return ids, looked
@@ -40,6 +37,27 @@ func (m *Manager) readCookies(r *http.Request, ids []string) (_ []string, looked
 		}
 	}
 	return ids, looked
+}
+
+// cutCookie returns the value of the first cookie of this name, and what comes
+// after that cookie. It searches for the name, since a header may have as many
+// other cookies as fit its megabyte. Around a name only space and tab are skipped:
+// a Unicode space is part of it (RFC 6265bis §5.7).
+func cutCookie(line, name string) (value, rest string, ok bool) {
+	for {
+		at := strings.Index(line, name)
+		if at < 0 {
+			return "", "", false
+		}
+		// A cookie that has our name anywhere but in front is another one.
+		before := strings.TrimRight(line[:at], " \t")
+		first := before == "" || before[len(before)-1] == ';'
+		var pair string
+		pair, line, _ = strings.Cut(line[at+len(name):], ";")
+		if pair = strings.TrimLeft(pair, " \t"); first && pair != "" && pair[0] == '=' {
+			return pair[len("="):], line, true
+		}
+	}
 }
 
 func trimBlanks(s string) string {

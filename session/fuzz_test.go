@@ -43,6 +43,7 @@ func FuzzCookie(f *testing.F) {
 		"CONNECT.SID=" + string(m.signer.appendSigned(nil, id)), "connect.sid = " + string(m.signer.appendSigned(nil, id)) + " ",
 		"connect.sid=s%3A" + id + "." + strings.Repeat("A", signatureLen) + "%3D",
 		"connect.sid=s%3A" + id + ".%25" + strings.Repeat("A", signatureLen-1), "connect.sid=s:%2e%2e%2f.x",
+		"a=connect.sid=1; xconnect.sid=2;\tconnect.sid\t = 3 ;connect.sidx=4; connect.sid connect.sid=5;connect.sid;;=;connect.sid==6;connect.sid",
 	} {
 		f.Add(seed)
 	}
@@ -66,6 +67,22 @@ func FuzzCookie(f *testing.F) {
 			if looked == 0 || !contains(ids, id) {
 				t.Fatalf("after the line %q the good cookie is not found", line)
 			}
+		}
+		var want, found []string // by cutting the line up, and by searching for the name
+		for pair := range strings.SplitSeq(line, ";") {
+			if name, value, ok := strings.Cut(pair, "="); ok && strings.Trim(name, " \t") == "connect.sid" {
+				want = append(want, value)
+			}
+		}
+		for rest := line; rest != ""; {
+			value, after, ok := cutCookie(rest, "connect.sid")
+			if !ok {
+				break
+			}
+			found, rest = append(found, value), after
+		}
+		if !slices.Equal(found, want) {
+			t.Fatalf("in the line %q cookies have the values %q; want %q", line, found, want)
 		}
 		if escaped := appendURIComponent(nil, line); utf8.ValidString(line) && string(decodeURIComponent(nil, string(escaped))) != line {
 			t.Fatalf("decodeURIComponent(encodeURIComponent(%q)) differs", line)
