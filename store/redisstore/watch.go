@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pillboxgo/pillbox/store/internal/watch"
@@ -43,7 +44,9 @@ func (s *Store) Watch(ctx context.Context, changed func(digest string)) error {
 // listens when it has begun.
 func (s *Store) subscribe(ctx context.Context, hub *watch.Hub, listens func()) {
 	const digestLen = 64
-	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, time.Second) {
+	const shortest = 50 * time.Millisecond
+	for pause := shortest; ctx.Err() == nil; pause = min(2*pause, time.Second) {
+		var heard atomic.Bool // the client's own goroutines tell of messages
 		// Its error is of no use: the listener is told that anything may
 		// have changed as soon as there is a connection again.
 		_ = s.engine.subscribe(ctx, s.channel, func(message string) {
@@ -52,8 +55,11 @@ func (s *Store) subscribe(ctx context.Context, hub *watch.Hub, listens func()) {
 			}
 			hub.TellDigest(message)
 			listens()
-			pause = 50 * time.Millisecond
+			heard.Store(true)
 		})
+		if heard.Load() {
+			pause = shortest
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
