@@ -47,7 +47,8 @@
 //
 // All reading is done at the master. Neither replicas nor client-side caching are
 // used: of reads right after another process had deleted a session, 77 % still
-// found it in such a cache. That a session has ended is worth the round trip.
+// found it in such a cache. That a session has ended is worth the round trip;
+// package nearcache saves it without Redis's word for it.
 //
 // A method returns when its context is done. What it had sent by then may still
 // be carried out.
