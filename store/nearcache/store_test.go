@@ -26,13 +26,6 @@ import (
 const lease = 2 * time.Millisecond
 
 func TestStore(t *testing.T) {
-	t.Run("memory, watched", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) session.Store {
-			s := memstore.New(memstore.Options{})
-			t.Cleanup(func() { s.Close() })
-			return open(t, s, nearcache.Options{Lease: lease})
-		})
-	})
 	t.Run("memory, room for two", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) session.Store {
 			return open(t, memory(t), nearcache.Options{Lease: lease, MaxRecords: 2})
