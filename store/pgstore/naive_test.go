@@ -30,13 +30,12 @@ INSERT INTO naive SELECT 'id' || i, '%s', now() + interval '1 hour' FROM generat
 // table and the two statements of connect-pg-simple, and what the second of these
 // costs by itself.
 //
-// On two cores, which client and server share, a read with pgstore takes 0.11 ms
-// of their time and one with connect-pg-simple's statements 0.29 ms. The second
-// also waits for the disk, which is why the ratio of reads per second is from 2.3,
-// where a commit takes a quarter of a millisecond, to 4.7 and more, where it takes
-// longer. The round trip is most of what is left: a bare SELECT by its key gets
-// 14,000 a second from pgbench where the statement that moves the deadline gets
-// 10,500, with set_config or without.
+// On two cores, which client and server share, a read with pgstore took 0.11 ms
+// of their time and one with connect-pg-simple's statements 0.29 ms; the ratio of
+// reads per second was 2.2 to 4.7 while the machine did other things, on a disk that
+// takes a quarter of a millisecond for a commit. The round trip is most of what is
+// left: a bare SELECT by its key got 11,000 to 15,000 a second from pgbench where
+// the statement that moves the deadline got 8,500 to 10,500.
 //
 //	go test -run=- -bench=SlidingReads -benchtime=2s ./store/pgstore
 func BenchmarkSlidingReads(b *testing.B) {
