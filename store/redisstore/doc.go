@@ -4,8 +4,10 @@
 // uses connect-redis.
 //
 //	client, err := rueidis.NewClient(rueidis.ClientOption{
-//		InitAddress:  []string{"redis:6379"},
-//		DisableCache: true,
+//		InitAddress:       []string{"redis:6379"},
+//		DisableCache:      true,
+//		PipelineMultiplex: -1,                    // one connection for all requests
+//		MaxFlushDelay:     50 * time.Microsecond, // those of one moment share a packet
 //	})
 //	if err != nil {
 //		return err
