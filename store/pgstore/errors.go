@@ -96,21 +96,25 @@ func (s *Store) do(ctx context.Context, work func(*pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return sqltable.Retry(ctx, func() error {
-		return s.db.with(ctx, func(c *pgx.Conn) error {
-			err := work(c)
-			server, ok := errors.AsType[*pgconn.PgError](err)
-			switch {
-			case !ok:
-				return err
-			case server.Code == codeDeadlock || server.Code == codeSerialization:
-				return fmt.Errorf("%w: %w", sqltable.ErrAgain, discreet(server))
-			case server.Code == codeReadOnly:
-				// The server was demoted. The pool's next connection may
-				// find its successor; this one never will.
-				hangUp(c)
-			}
+	return sqltable.Retry(ctx, func() error { return s.once(ctx, work) })
+}
+
+// once runs work with a connection. It returns an error that wraps
+// [sqltable.ErrAgain] if that got in the way of other work.
+func (s *Store) once(ctx context.Context, work func(*pgx.Conn) error) error {
+	return s.db.with(ctx, func(c *pgx.Conn) error {
+		err := work(c)
+		server, ok := errors.AsType[*pgconn.PgError](err)
+		switch {
+		case !ok:
 			return err
-		})
+		case server.Code == codeDeadlock || server.Code == codeSerialization:
+			return fmt.Errorf("%w: %w", sqltable.ErrAgain, discreet(server))
+		case server.Code == codeReadOnly:
+			// The server was demoted. The pool's next connection may
+			// find its successor; this one never will.
+			hangUp(c)
+		}
+		return err
 	})
 }

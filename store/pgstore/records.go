@@ -44,14 +44,7 @@ func checked(deadline time.Time) (float64, error) {
 
 // Load implements [session.Store]. The Owner of the record is not filled in.
 func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (session.Record, error) {
-	var rec session.Record
-	err := s.do(ctx, func(c *pgx.Conn) (err error) {
-		known, err := s.layout(ctx, c)
-		if err == nil {
-			rec, err = known.read(ctx, c, id, slide)
-		}
-		return err
-	})
+	rec, err := s.load(ctx, id, slide)
 	if err != nil {
 		return session.Record{}, s.fail(ctx, "load session", err)
 	}
@@ -64,30 +57,39 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 // one that also reads is sent.
 func (l *layout) read(ctx context.Context, c *pgx.Conn, id string, slide session.Slide) (session.Record, error) {
 	now := time.Now()
-	if !slide.To.After(now) {
+	to, before := move(slide, now)
+	if to == 0 {
 		return scan(c.QueryRow(ctx, l.load, id, seconds(now.UnixMilli())))
 	}
-	// A deadline is moved if it is before both.
-	to := seconds(contract.Millis(slide.To))
-	before := to
-	if !slide.Before.IsZero() {
-		before = min(to, seconds(contract.Millis(slide.Before)))
-	}
 	if before == to {
-		rec, err := scan(c.QueryRow(ctx, l.move, id, seconds(now.UnixMilli()), to))
+		rec, err := scan(c.QueryRow(ctx, l.move, id, seconds(now.UnixMilli()), seconds(to)))
 		if err != session.ErrNotFound {
 			return rec, err
 		}
 	}
-	return scan(c.QueryRow(ctx, l.slide, id, present(), to, before))
+	return scan(c.QueryRow(ctx, l.slide, id, present(), seconds(to), seconds(before)))
 }
 
-// scan returns what a statement that reads a record has answered.
-func scan(row pgx.Row) (session.Record, error) {
+// move returns the deadline that a slide sets, and before which a deadline is moved
+// there, in milliseconds. Both are zero if it moves none.
+func move(slide session.Slide, now time.Time) (to, before int64) {
+	if !slide.To.After(now) {
+		return 0, 0
+	}
+	to = contract.Millis(slide.To)
+	if slide.Before.IsZero() {
+		return to, to
+	}
+	return to, max(0, min(to, contract.Millis(slide.Before)))
+}
+
+// scan returns what a statement that reads a record has answered. Columns beyond
+// those of the record go to more.
+func scan(row pgx.Row, more ...any) (session.Record, error) {
 	var rec session.Record
 	var micros *int64
 	var raced bool
-	err := row.Scan(&rec.Data, &micros, &raced)
+	err := row.Scan(append([]any{&rec.Data, &micros, &raced}, more...)...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return rec, session.ErrNotFound

@@ -74,6 +74,7 @@ type Store struct {
 	pruner *prune.Pruner
 
 	known atomic.Pointer[layout] // what was found at first use
+	crowd crowd                  // the Loads that go on
 }
 
 var (
@@ -110,6 +111,7 @@ func newStore(db db, opts Options) *Store {
 	if s.bad == nil && s.schema != "" {
 		s.bad = sqltable.CheckName("Schema", s.schema, maxName)
 	}
+	s.crowd.exchange = s.exchange
 	s.pruner = prune.Start(opts.PruneEvery, s.log, s.pruneInTurn)
 	return s
 }
