@@ -1,12 +1,9 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"math/rand/v2"
 	"net/http"
 	"time"
 )
@@ -221,90 +218,45 @@ func (s *Session) next(key string, old, rec *record, now time.Time) error {
 
 // update stores the changes to a session that there is.
 func (s *Session) update() error {
-	st, m := s.st, s.m
-	for attempt := 0; ; attempt++ {
-		now := time.Now()
-		modified := st.modified()
-		if len(modified) == 0 && st.lifetime == nil && !st.rewrite && !(m.config.Resave && s.always()) {
-			if !st.touch {
-				return nil
-			}
-			st.rec.deadline = m.deadline(st.rec.meta, st.rec.maxAge, now)
-			return s.touch(st.key, st.rec.deadline)
-		}
-		rec := new(record)
-		if err := s.next(st.key, st.rec, rec, now); err != nil {
-			return err
-		}
-		err := s.swap(st.key, st.rec.raw, rec.raw, rec.deadline)
+	now := time.Now()
+	d, err := s.compose(now)
+	if err != nil {
+		return err
+	}
+	if d.rec == nil {
+		return s.prolong(now)
+	}
+	if !s.m.lines.busy(s.st.key) {
+		err = s.swap(s.st.key, d.from.raw, d.rec.raw, d.rec.deadline)
 		if err == nil {
-			st.rec = rec
-			if st.lifetime != nil || len(modified) > 0 && rec.maxAge > 0 {
-				st.sendCookie = true // the browser's copy lives on as well
-			}
-			if len(modified) > 0 {
-				m.emit(s.ctx, st.key, Event{Kind: EventChanged, User: rec.meta.user, Keys: modified})
-			}
-			return nil
+			s.stored(d)
 		}
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
-		if attempt == 0 {
-			leave, err := m.enter(s.ctx, st.key)
-			if err != nil {
-				return err
-			}
-			defer leave()
-		}
-		if err := s.refetch(attempt); err != nil {
-			return err
-		}
 	}
+	return s.contend()
 }
 
-// refetch reads the session again after a conflict and replays the request's
-// own changes on it.
-func (s *Session) refetch(attempt int) error {
-	// Other processes contend without a queue: after a few rounds, make room.
-	if attempt >= 3 {
-		pause := rand.N(time.Millisecond << min(attempt-3, 5))
-		timer := time.NewTimer(pause)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
-			return s.ctx.Err()
-		}
+// prolong moves the deadline of a session that is not changed, if it is due.
+func (s *Session) prolong(now time.Time) error {
+	rec := s.st.rec
+	if !s.st.touch {
+		return nil
 	}
-	now := time.Now()
-	rec := new(record)
-	if err := s.fetch(rec, s.st.key, now, Slide{}); err != nil {
-		return err
-	}
-	if !rec.meta.moved.IsZero() {
-		return ErrReadOnly
-	}
-	if bytes.Equal(rec.raw, s.st.rec.raw) {
-		// Nobody changed it. Once may be chance; a store that does not keep
-		// what it is given would answer like this for ever.
-		if s.st.standoffs++; s.st.standoffs > 10 {
-			return fmt.Errorf("%w: the store reports this again and again over equal data", ErrConflict)
-		}
-	}
-	s.st.rec, s.st.loadedAt = rec, now
-	return s.st.replay()
+	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now)
+	return s.touch(s.st.key, rec.deadline)
 }
 
-// enter waits for its turn among this process's requests that contend for one
-// session. leave must be called once.
-func (m *Manager) enter(ctx context.Context, key string) (leave func(), err error) {
-	queue := m.queues[maphash.String(m.seed, key)%uint64(len(m.queues))]
-	select {
-	case queue <- struct{}{}:
-		return func() { <-queue }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// stored notes that a draft is in the store.
+func (s *Session) stored(d draft) {
+	st := s.st
+	st.rec = d.rec
+	if st.lifetime != nil || len(d.modified) > 0 && d.rec.maxAge > 0 {
+		st.sendCookie = true // the browser's copy lives on as well
+	}
+	if len(d.modified) > 0 {
+		s.m.emit(s.ctx, st.key, Event{Kind: EventChanged, User: d.rec.meta.user, Keys: d.modified})
 	}
 }
 
@@ -319,12 +271,12 @@ func (s *Session) fetch(rec *record, key string, now time.Time, slide Slide) err
 // writeContext returns the context for a call that writes. It outlives a request
 // whose client has gone: a visitor who signs out and closes the page is signed
 // out.
-func (s *Session) writeContext() *callContext {
+func (s *Session) writeContext(parent context.Context) *callContext {
 	ctx := &s.st.workroom().call
 	if ctx.used() {
 		ctx = new(callContext)
 	}
-	ctx.start(s.m, s.ctx, true, time.Now())
+	ctx.start(s.m, parent, true, time.Now())
 	return ctx
 }
 
@@ -340,25 +292,25 @@ func (s *Session) readContext(now time.Time) *callContext {
 }
 
 func (s *Session) create(key string, rec Record) error {
-	ctx := s.writeContext()
+	ctx := s.writeContext(s.ctx)
 	defer ctx.release()
 	return s.m.store.Create(ctx, key, rec)
 }
 
 func (s *Session) swap(key string, old, data []byte, deadline time.Time) error {
-	ctx := s.writeContext()
+	ctx := s.writeContext(s.ctx)
 	defer ctx.release()
 	return s.m.store.Update(ctx, key, old, data, deadline)
 }
 
 func (s *Session) touch(key string, deadline time.Time) error {
-	ctx := s.writeContext()
+	ctx := s.writeContext(s.ctx)
 	defer ctx.release()
 	return s.m.store.Touch(ctx, key, deadline)
 }
 
 func (s *Session) delete(key string, old []byte) error {
-	ctx := s.writeContext()
+	ctx := s.writeContext(s.ctx)
 	defer ctx.release()
 	return s.m.store.Delete(ctx, key, old)
 }

@@ -165,7 +165,7 @@ func (s *Session) end(verb string) error {
 	}
 	var err error
 	if st.rec != nil {
-		ctx := s.writeContext()
+		ctx := s.writeContext(s.ctx)
 		defer ctx.release()
 		err = s.m.terminate(ctx, st.key, st.rec)
 	}
@@ -193,7 +193,7 @@ func (s *Session) endOther(key string) error {
 	if s.m.config.RenewGrace > 0 {
 		rec := new(record)
 		if s.fetch(rec, key, time.Now(), Slide{}) == nil {
-			ctx := s.writeContext()
+			ctx := s.writeContext(s.ctx)
 			defer ctx.release()
 			return s.m.terminate(ctx, key, rec)
 		}

@@ -30,14 +30,11 @@ type Manager struct {
 	subscribing sync.Mutex // held while subscribers is replaced
 	subscribers atomic.Pointer[[]*func(Event)]
 
-	insecure throttle // of the log line about ErrInsecureRequest
-	damaged  once     // what EventDamaged was emitted for
+	insecure throttle     // of the log line about ErrInsecureRequest
+	damaged  once         // what EventDamaged was emitted for
+	seed     maphash.Seed // of the hashes in damaged
 
-	// queues let the requests of this process that meet a conflict on one
-	// session go one after the other, so that n of them cost n writes and
-	// not n².
-	queues [64]chan struct{}
-	seed   maphash.Seed
+	lines *lines // of requests that contend for a session
 }
 
 // New returns a Manager for the configuration, or an error that joins a
@@ -53,6 +50,7 @@ func New(config Config) (*Manager, error) {
 		signer: newSigner(config.Secrets),
 		idle:   config.idle(),
 		always: config.Resave || config.SaveUninitialized || config.Rolling,
+		lines:  newLines(),
 		seed:   maphash.MakeSeed(),
 	}
 	if m.sealer, err = newSealer(config.EncryptionKeys); err != nil {
@@ -71,9 +69,6 @@ func New(config Config) (*Manager, error) {
 	m.cookies = map[bool][]byte{false: m.newCookie(false), true: m.newCookie(true)}
 	m.plainCookie = m.cookies[config.Cookie.Secure == SecureAuto]
 	m.plainStart = fmt.Appendf(nil, `{"%s":%s`, cookieKey, m.plainCookie)
-	for i := range m.queues {
-		m.queues[i] = make(chan struct{}, 1)
-	}
 	return m, nil
 }
 

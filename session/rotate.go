@@ -133,12 +133,7 @@ func (s *Session) rotate() error {
 // then stored under key.
 func (s *Session) retire(key string, rec *record) (*record, error) {
 	st := s.st
-	var leave func()
-	defer func() {
-		if leave != nil {
-			leave()
-		}
-	}()
+	var place *waiter
 	for attempt := 0; ; attempt++ {
 		now := time.Now()
 		err := s.endOld(now, key)
@@ -149,8 +144,10 @@ func (s *Session) retire(key string, rec *record) (*record, error) {
 			return rec, nil
 		}
 		if errors.Is(err, ErrConflict) {
-			if leave == nil {
-				if leave, err = s.m.enter(s.ctx, st.key); err != nil {
+			if place == nil {
+				place = s.m.lines.stand(st.key, false)
+				defer place.leave()
+				if _, err = place.wait(s.ctx); err != nil {
 					return nil, err
 				}
 			}
@@ -206,7 +203,7 @@ func (s *Session) endOld(now time.Time, heir string) error {
 	switch {
 	case st.next.drop:
 		// Nothing of it is carried over, and it may have an heir by now.
-		ctx := s.writeContext()
+		ctx := s.writeContext(s.ctx)
 		defer ctx.release()
 		return m.terminate(ctx, st.key, st.rec)
 	case st.next.signIn || m.config.RenewGrace == 0:
