@@ -76,6 +76,8 @@ func (f foreign) do(ctx context.Context, cmd command) (reply, error) {
 	return foreignReply(value)
 }
 
+func (f foreign) begin(c *call) { go c.run() }
+
 func (f foreign) pipe(ctx context.Context, cmds []command) ([]reply, error) {
 	var (
 		all  = make([]reply, len(cmds))

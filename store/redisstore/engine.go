@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,14 @@ type command struct {
 	key   string   // empty for none
 	args  []string // what comes after it
 	again bool     // it does no harm to run it twice
+}
+
+// size returns the length of its arguments.
+func (c command) size() (n int) {
+	for _, arg := range c.args {
+		n += len(arg)
+	}
+	return n
 }
 
 // A reply is what Redis answers: nothing, a number, a text or a list.
@@ -28,6 +37,9 @@ type reply struct {
 // [*ServerError], and need not return before the context is done.
 type engine interface {
 	do(ctx context.Context, cmd command) (reply, error)
+
+	// begin has the call's finish called, once, and returns at once.
+	begin(c *call)
 
 	// pipe runs commands in any order, with as few round trips as it can, and
 	// returns their replies in the order given, or the first error.
@@ -87,17 +99,26 @@ type call struct {
 	reply  reply
 	err    error
 	done   chan struct{}
+	gone   atomic.Bool // nobody waits for it any more
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
 
-func (c *call) run() {
-	c.reply, c.err = c.engine.do(c.ctx, c.cmd)
-	if c.err != nil && c.cmd.again && c.ctx.Err() == nil && !refused(c.err) {
-		// A connection that the server closed while it was idle shows it
-		// only now.
-		c.reply, c.err = c.engine.do(c.ctx, c.cmd)
+// run runs the call by itself.
+func (c *call) run() { c.finish(c.engine.do(c.ctx, c.cmd)) }
+
+// finish gives the call its answer, or has it tried a second time: a connection
+// that the server closed while it was idle shows it only by an error.
+func (c *call) finish(r reply, err error) {
+	if err != nil && c.cmd.again && !c.gone.Load() && !refused(err) {
+		go func() { c.answer(c.engine.do(c.ctx, c.cmd)) }()
+		return
 	}
+	c.answer(r, err)
+}
+
+func (c *call) answer(r reply, err error) {
+	c.reply, c.err = r, err
 	c.done <- struct{}{}
 }
 
@@ -108,14 +129,15 @@ func do(ctx context.Context, e engine, cmd command) (reply, error) {
 	}
 	c := calls.Get().(*call)
 	c.ctx, c.engine, c.cmd = ctx, e, cmd
-	go c.run()
+	e.begin(c)
 	select {
 	case <-c.done:
 	case <-ctx.Done():
+		c.gone.Store(true)
 		return reply{}, ctx.Err() // c is lost to the pool
 	}
 	r, err := c.reply, c.err
-	*c = call{done: c.done}
+	c.ctx, c.engine, c.cmd, c.reply, c.err = nil, nil, command{}, reply{}, nil
 	calls.Put(c)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()

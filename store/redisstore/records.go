@@ -54,16 +54,16 @@ func (s *Store) Load(ctx context.Context, id string, slide session.Slide) (sessi
 }
 
 func (s *Store) load(ctx context.Context, id string, slide session.Slide) (session.Record, error) {
-	var to, before string
+	var args []string
 	if !slide.To.IsZero() {
-		to = millis(slide.To)
-	}
-	if !slide.Before.IsZero() {
-		before = millis(slide.Before)
+		args = append(make([]string, 0, 2), millis(slide.To))
+		if !slide.Before.IsZero() {
+			args = append(args, millis(slide.Before))
+		}
 	}
 	// A slide that was done and not answered is not done again: the deadline
 	// is no longer before To.
-	r, err := loadScript.run(ctx, s.do, s.key(id), true, to, before)
+	r, err := loadScript.run(ctx, s.do, s.key(id), true, args...)
 	switch {
 	case err != nil:
 		return session.Record{}, damaged(err)
@@ -101,7 +101,7 @@ func (s *Store) createRecord(ctx context.Context, id string, rec session.Record)
 		stored = !r.null
 	} else {
 		r, err := createScript.run(ctx, s.write, s.key(id), false,
-			string(rec.Data), millis(rec.Deadline), s.channel, s.digest(id))
+			s.told(id, string(rec.Data), millis(rec.Deadline))...)
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (s *Store) update(ctx context.Context, id string, old, data []byte, deadlin
 		// become old again in between, when it stores.
 	}
 	return outcome(updateScript.run(ctx, s.write, s.key(id), false,
-		string(old), string(data), millis(deadline), s.channel, s.digest(id)))
+		s.told(id, string(old), string(data), millis(deadline))...))
 }
 
 // Touch implements [session.Store]. It waits for no replica: a deadline that a
@@ -158,7 +158,7 @@ func (s *Store) Delete(ctx context.Context, id string, old []byte) error {
 		return fail("delete session", s.remove(ctx, id))
 	}
 	return fail("delete session", outcome(removeIfScript.run(ctx, s.write, s.key(id), false,
-		string(old), s.channel, s.digest(id))))
+		s.told(id, string(old))...)))
 }
 
 // remove ends the record under id, if there is one.
@@ -166,7 +166,7 @@ func (s *Store) remove(ctx context.Context, id string) (err error) {
 	if s.channel == "" {
 		_, err = s.write(ctx, command{words: []string{"UNLINK"}, key: s.key(id), again: true})
 	} else {
-		_, err = removeScript.run(ctx, s.write, s.key(id), true, s.channel, s.digest(id))
+		_, err = removeScript.run(ctx, s.write, s.key(id), true, s.told(id)...)
 	}
 	return err
 }

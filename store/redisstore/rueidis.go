@@ -15,10 +15,13 @@ import (
 // A native engine is a rueidis client. Its commands are built as arbitrary ones,
 // which rueidis never sends twice, whatever its options say: it cannot know
 // whether a write that was not answered has been done.
-type native struct{ client rueidis.Client }
+type native struct {
+	client rueidis.Client
+	batch  *batcher // nil: each command is sent by itself
+}
 
-func (n native) build(cmd command) rueidis.Completed {
-	b := n.client.B().Arbitrary(cmd.words...)
+func build(client rueidis.Client, cmd command) rueidis.Completed {
+	b := client.B().Arbitrary(cmd.words...)
 	if cmd.key != "" {
 		b = b.Keys(cmd.key)
 	}
@@ -32,14 +35,22 @@ func (n native) build(cmd command) rueidis.Completed {
 func detach(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 func (n native) do(ctx context.Context, cmd command) (reply, error) {
-	return nativeReply(n.client.Do(detach(ctx), n.build(cmd)))
+	return nativeReply(n.client.Do(detach(ctx), build(n.client, cmd)))
+}
+
+func (n native) begin(c *call) {
+	if n.batch == nil || c.cmd.size() > maxBatched {
+		go c.run()
+		return
+	}
+	n.batch.add(c)
 }
 
 func (n native) pipe(ctx context.Context, cmds []command) ([]reply, error) {
 	ctx = detach(ctx)
 	built := make([]rueidis.Completed, len(cmds))
 	for i, cmd := range cmds {
-		built[i] = n.build(cmd)
+		built[i] = build(n.client, cmd)
 	}
 	return nativeReplies(n.client.DoMulti(ctx, built...))
 }
@@ -58,8 +69,7 @@ func (n native) confirm(ctx context.Context, cmd command, replicas int, timeout 
 		// through one that nobody else uses meanwhile, and that does not
 		// follow a redirection with one of them only.
 		err = n.client.Dedicated(func(c rueidis.DedicatedClient) error {
-			d := native{client: n.client}
-			all, err := nativeReplies(c.DoMulti(ctx, d.build(cmd), d.build(wait).SetSlot(cmd.key)))
+			all, err := nativeReplies(c.DoMulti(ctx, build(n.client, cmd), build(n.client, wait).SetSlot(cmd.key)))
 			if err == nil {
 				r, acked = all[0], all[1].number
 			}

@@ -116,7 +116,7 @@ func (s *Store) Format(f fmt.State, _ rune) { fmt.Fprint(f, "redisstore.Store{â€
 // client stays the caller's, who closes it after the store. It may be shared
 // with the rest of the application.
 func New(client rueidis.Client, opts Options) *Store {
-	return open(native{client}, opts)
+	return open(native{client: client, batch: newBatcher(client)}, opts)
 }
 
 // NewFrom is [New] for any other client.
@@ -192,11 +192,11 @@ func (s *Store) write(ctx context.Context, cmd command) (reply, error) {
 // key returns the key of the record under id.
 func (s *Store) key(id string) string { return s.prefix + id }
 
-// digest returns what is published of a change, which is nothing if nobody is
-// to hear of it.
-func (s *Store) digest(id string) string {
+// told returns a script's arguments with what is published of a change, if
+// anybody is to hear of it.
+func (s *Store) told(id string, args ...string) []string {
 	if s.channel == "" {
-		return ""
+		return args
 	}
-	return session.Digest(id)
+	return append(args, s.channel, session.Digest(id))
 }
