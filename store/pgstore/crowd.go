@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -144,9 +145,11 @@ func (s *Store) exchange(b *batch) {
 			}
 		}
 		b.cancel()
-		next := s.crowd.leave(b.turn)
 		close(b.done)
-		b = next
+		// Those who have their answer now may have another question soon.
+		// Without this the next batch would be gone before they run.
+		runtime.Gosched()
+		b = s.crowd.leave(b.turn)
 	}
 }
 
