@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -74,6 +75,22 @@ func BenchmarkRequest(b *testing.B) {
 	// One value read, of one and of ten: those not asked for cost little.
 	b.Run("Read", func(b *testing.B) { benchmarkRequest(b, session.Config{}, 1, read) })
 	b.Run("ReadOneOfTen", func(b *testing.B) { benchmarkRequest(b, session.Config{}, 10, read) })
+
+	// From a store that waits for somebody else, and so for the end of the call's
+	// time as well.
+	b.Run("ReadWaiting", func(b *testing.B) {
+		below := memstore.New(memstore.Options{})
+		cookie := serve(newManager(b, session.Config{Store: below}), "", func(s *session.Session) { _ = count.Set(s, 1) })
+		m := newManager(b, session.Config{Store: waiting{below, func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			default:
+				return nil
+			}
+		}}})
+		send(b, m.Handler(http.HandlerFunc(read)), cookie)
+	})
 
 	n := 0
 	b.Run("Change", func(b *testing.B) {

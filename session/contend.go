@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// errWriter is what a change fails with whose writer panicked, in the store.
+var errWriter = errors.New("the request that was storing it panicked")
+
 // A draft is what a request's changes make of a record.
 type draft struct {
 	from     *record
@@ -130,7 +133,7 @@ func (s *Session) swapGathered(w *waiter, d draft) (err error) {
 	ctx := s.writeContext(parent)
 	defer ctx.release()
 	defer func() { w.tell(guests, err) }()
-	err = errPanicked // unless the store returns
+	err = errWriter // unless the store returns
 	err = s.m.store.Update(ctx, s.st.key, d.from.raw, rec.raw, rec.deadline)
 	return err
 }

@@ -34,7 +34,8 @@ type Manager struct {
 	damaged  once         // what EventDamaged was emitted for
 	seed     maphash.Seed // of the hashes in damaged
 
-	lines *lines // of requests that contend for a session
+	lines     *lines     // of requests that contend for a session
+	deadlines *deadlines // of calls of the store
 }
 
 // New returns a Manager for the configuration, or an error that joins a
@@ -45,13 +46,14 @@ func New(config Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		config: &config,
-		store:  config.Store,
-		signer: newSigner(config.Secrets),
-		idle:   config.idle(),
-		always: config.Resave || config.SaveUninitialized || config.Rolling,
-		lines:  newLines(),
-		seed:   maphash.MakeSeed(),
+		config:    &config,
+		store:     config.Store,
+		signer:    newSigner(config.Secrets),
+		idle:      config.idle(),
+		always:    config.Resave || config.SaveUninitialized || config.Rolling,
+		lines:     newLines(),
+		deadlines: new(deadlines),
+		seed:      maphash.MakeSeed(),
 	}
 	if m.sealer, err = newSealer(config.EncryptionKeys); err != nil {
 		return nil, err
