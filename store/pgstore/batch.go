@@ -14,21 +14,22 @@ import (
 // A question is what a batch asks about one record, for those members who want to
 // know it.
 type question struct {
+	id         string
 	to, before int64 // as from move
 	askers     []*member
-	answered   bool
+	settled    bool // there is no use in asking it again with others
 }
 
-// questions returns the ids that the members ask for, each once, and what they ask.
-// A slide that goes as far as another one, and has as much to move, leaves that one
-// nothing to do: both then see the same deadline.
-func questions(now time.Time, members []*member) (ids []string, all []question) {
+// questions returns what the members ask, about each record once. A slide that goes
+// as far as another one, and has as much to move, leaves that one nothing to do:
+// both then see the same deadline.
+func questions(now time.Time, members []*member) []question {
+	all := make([]question, 0, len(members))
 	for _, m := range members {
 		to, before := move(m.slide, now)
-		i := slices.Index(ids, m.id)
+		i := slices.IndexFunc(all, func(q question) bool { return q.id == m.id })
 		if i < 0 {
-			ids = append(ids, m.id)
-			all = append(all, question{to: to, before: before, askers: []*member{m}})
+			all = append(all, question{id: m.id, to: to, before: before, askers: []*member{m}})
 			continue
 		}
 		q := &all[i]
@@ -41,12 +42,12 @@ func questions(now time.Time, members []*member) (ids []string, all []question) 
 		}
 		q.askers = append(q.askers, m)
 	}
-	return ids, all
+	return all
 }
 
 // answer tells the askers. The data become theirs.
 func (q *question) answer(rec session.Record, err error) {
-	q.answered = true
+	q.settled = true
 	for i, m := range q.askers {
 		m.rec, m.err, m.answered = rec, err, true
 		if i > 0 {
@@ -55,27 +56,47 @@ func (q *question) answer(rec session.Record, err error) {
 	}
 }
 
-// readAll answers the members, each as read would, with one statement. It passes
-// over records that somebody else has locked and is to move, so that nobody has to
-// wait for the record of somebody else: these members get no answer.
+// readAll answers the members, each as read would, with the same statements for
+// several records. These pass over what somebody else has locked and is to move, so
+// that nobody has to wait for a record that is not his; such a member gets no answer.
 func (l *layout) readAll(ctx context.Context, c *pgx.Conn, members []*member) error {
 	now := time.Now()
-	ids, asked := questions(now, members)
-	to, before := make([]float64, len(ids)), make([]float64, len(ids))
+	all := questions(now, members)
 	moves, always := false, true
-	for i, q := range asked {
-		to[i], before[i] = seconds(q.to), seconds(q.before)
+	for _, q := range all {
 		moves = moves || q.to > 0
 		always = always && q.to > 0 && q.before == q.to
 	}
-	text, args := l.loadAll, []any{ids, seconds(now.UnixMilli())}
-	switch {
-	case always:
-		text, args = l.moveAll, append(args, to)
-	case moves:
-		text, args = l.slideAll, append(args, to, before)
+	if always {
+		err := ask(ctx, c, l.moveAll, now, all)
+		all = slices.DeleteFunc(all, func(q question) bool { return q.settled })
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		now = time.Now()
 	}
-	rows, err := c.Query(ctx, text, args...)
+	text := l.loadAll
+	if moves {
+		text = l.slideAll
+	}
+	if err := ask(ctx, c, text, now, all); err != nil {
+		return err
+	}
+	for i := range all {
+		if !all[i].settled {
+			all[i].answer(session.Record{}, session.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// ask sends a statement about several records, and hands out what it answers.
+func ask(ctx context.Context, c *pgx.Conn, text string, now time.Time, all []question) error {
+	ids, to, before := make([]string, len(all)), make([]float64, len(all)), make([]float64, len(all))
+	for i, q := range all {
+		ids[i], to[i], before[i] = q.id, seconds(q.to), seconds(q.before)
+	}
+	rows, err := c.Query(ctx, text, ids, seconds(now.UnixMilli()), to, before)
 	if err != nil {
 		return err
 	}
@@ -85,18 +106,11 @@ func (l *layout) readAll(ctx context.Context, c *pgx.Conn, members []*member) er
 		rec, err := scan(rows, &n)
 		switch {
 		case err == errRaced:
-			asked[n-1].answered = true // by nobody here
+			all[n-1].settled = true
 		case err == nil || err == session.ErrDamaged:
-			asked[n-1].answer(rec, err)
+			all[n-1].answer(rec, err)
 		default:
 			return err
-		}
-	}
-	if rows.Err() == nil && !always {
-		for i := range asked {
-			if !asked[i].answered {
-				asked[i].answer(session.Record{}, session.ErrNotFound)
-			}
 		}
 	}
 	return rows.Err()

@@ -82,6 +82,11 @@ func TestLoadsGoTogether(t *testing.T) {
 			func(i int, _ time.Time) []time.Time { return []time.Time{later.Add(time.Duration(i) * time.Second)} },
 		},
 		{
+			"none moves back",
+			func(i, _ int) session.Slide { return session.Slide{To: time.Now().Add(30 * time.Minute)} },
+			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
+		},
+		{
 			"none is due",
 			func(i, _ int) session.Slide { return session.Slide{To: later, Before: time.Now().Add(time.Minute)} },
 			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },

@@ -93,33 +93,30 @@ WHERE sid = $1::text AND {live} AND NOT EXISTS (SELECT FROM moved)`)
 	// have no length that the server could plan for: it makes one plan, and
 	// keeps it. What is locked is passed over, and found again by its place in
 	// the table, where it stays while it is locked.
-	const locked = `locked AS (
+	const asked = `WITH asked AS MATERIALIZED (
+	SELECT * FROM unnest((SELECT $1::text[]), (SELECT $3::float8[]), (SELECT $4::float8[]))
+		WITH ORDINALITY AS asked (id, until, before, n)
+)`
+	const locked = asked + `, locked AS (
 	SELECT t.ctid, t.sid, asked.until, asked.n
 	FROM asked JOIN {table} AS t ON t.sid = asked.id
 	WHERE {live} AND expire < to_timestamp(asked.before)
 	FOR NO KEY UPDATE OF t SKIP LOCKED
 )`
-	const moved = `
+	const done = `
 UPDATE {table} AS t SET expire = to_timestamp(locked.until)
 FROM locked WHERE t.ctid = locked.ctid AND t.sid = locked.sid
 RETURNING t.sess, `
-	q.loadAll = text(`SELECT t.sess, {micros}, false, asked.n
-FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS asked (id, n) JOIN {table} AS t ON t.sid = asked.id
-WHERE {live}`)
-	q.moveAll = text(`WITH asked AS (
-	SELECT id, until, until AS before, n
-	FROM unnest((SELECT $1::text[]), (SELECT $3::float8[])) WITH ORDINALITY AS asked (id, until, n)
-), ` + locked + moved + `{micros}, (SELECT {hasty}) IS NULL, locked.n`)
-	q.slideAll = text(`WITH asked AS MATERIALIZED (
-	SELECT * FROM unnest((SELECT $1::text[]), (SELECT $3::float8[]), (SELECT $4::float8[]))
-		WITH ORDINALITY AS asked (id, until, before, n)
-), ` + locked + `, moved AS (` + moved + `t.expire, locked.n, (SELECT {hasty})
-)
-SELECT sess, {micros}, false, n FROM moved
-UNION ALL
+	const read = `
 SELECT t.sess, {micros}, expire < to_timestamp(asked.before), asked.n
 FROM asked JOIN {table} AS t ON t.sid = asked.id
-WHERE {live} AND asked.n NOT IN (SELECT n FROM moved)`)
+WHERE {live}`
+	q.loadAll = text(asked + read)
+	q.moveAll = text(locked + done + `{micros}, (SELECT {hasty}) IS NULL, locked.n`)
+	q.slideAll = text(locked + `, moved AS (` + done + `t.expire, locked.n, (SELECT {hasty})
+)
+SELECT sess, {micros}, false, n FROM moved
+UNION ALL` + read + ` AND asked.n NOT IN (SELECT n FROM moved)`)
 
 	q.touch = text(`WITH moved AS (
 	UPDATE {table} SET expire = to_timestamp($3::float8)
