@@ -82,19 +82,15 @@ func pillboxStore(ctx context.Context, s setting) (session.Store, func(), error)
 	return store, func() { _ = store.Close() }, nil
 }
 
-// rueidisClient returns a client for one server that many goroutines use: one
-// connection, on which commands of the same moment share a packet. A request that
-// is alone does not wait for others.
+// rueidisClient returns a client with the options that package redisstore shows.
 func rueidisClient(text string) (rueidis.Client, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, err
 	}
 	return rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:       []string{u.Host},
-		DisableCache:      true,
-		PipelineMultiplex: -1,
-		MaxFlushDelay:     50 * time.Microsecond,
+		InitAddress:  []string{u.Host},
+		DisableCache: true,
 	})
 }
 

@@ -86,8 +86,7 @@ func (c *cache) cpu() (float64, error) {
 }
 
 const redisNote = "32 goroutines call the handler in this process, beside the Redis on the same cores. All with their " +
-	"defaults, where neither scs nor Pillbox moves the deadline in each request; Pillbox's client, rueidis, with " +
-	"PipelineMultiplex -1 and MaxFlushDelay 50 µs."
+	"defaults, where neither scs nor Pillbox moves the deadline in each request."
 
 func redisRows() []measure.Row {
 	row := func(name string, do func(*guest) error) measure.Row {

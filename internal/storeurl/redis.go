@@ -43,12 +43,6 @@ func openRedis(ctx context.Context, text string, logger *slog.Logger) (*Opened, 
 		DisableCache: true,
 		// A command whose answer got lost may have been run.
 		DisableRetry: true,
-		// One connection, on which the commands of requests that come at the
-		// same moment share a packet. Over rueidis's four they would be many
-		// small ones, each a system call here and at the server.
-		PipelineMultiplex: -1,
-		// They wait this long for each other; one that is alone does not.
-		MaxFlushDelay: 50 * time.Microsecond,
 	}
 	if strings.HasPrefix(a.scheme, "rediss") {
 		client.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}

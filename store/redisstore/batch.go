@@ -102,7 +102,13 @@ func (b *batcher) exchange(x *batch, alone bool) {
 	}
 	// The calls' own deadlines are not for the client: see [detach].
 	var results []rueidis.RedisResult
-	if len(sent) > 0 {
+	var one [1]rueidis.RedisResult
+	switch len(sent) {
+	case 0:
+	case 1: // without DoMulti's garbage
+		one[0] = b.client.Do(context.Background(), x.built[0])
+		results = one[:]
+	default:
 		results = b.client.DoMulti(context.Background(), x.built...)
 	}
 	// Before the answers: whoever has one and calls again is not another.

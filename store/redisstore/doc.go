@@ -4,10 +4,8 @@
 // uses connect-redis.
 //
 //	client, err := rueidis.NewClient(rueidis.ClientOption{
-//		InitAddress:       []string{"redis:6379"},
-//		DisableCache:      true,
-//		PipelineMultiplex: -1,                    // one connection for all requests
-//		MaxFlushDelay:     50 * time.Microsecond, // those of one moment share a packet
+//		InitAddress:  []string{"redis:6379"},
+//		DisableCache: true,
 //	})
 //	if err != nil {
 //		return err
@@ -51,6 +49,12 @@
 // used: of reads right after another process had deleted a session, 77 % still
 // found it in such a cache. That a session has ended is worth the round trip;
 // package nearcache saves it without Redis's word for it.
+//
+// What many goroutines ask for at the same moment goes to one server in one
+// packet, for which nobody waits: rueidis's own options for that
+// (PipelineMultiplex, MaxFlushDelay) need not be set. A Cluster, a client with
+// hooks and one with Standalone.EnableRedirect get each command by itself. A
+// large session holds up those that share its packet: keep them small.
 //
 // A method returns when its context is done. What it had sent by then may still
 // be carried out.
