@@ -218,13 +218,12 @@ func (s *Session) next(key string, old, rec *record, now time.Time) error {
 
 // update stores the changes to a session that there is.
 func (s *Session) update() error {
-	now := time.Now()
-	d, err := s.compose(now)
+	d, err := s.compose()
 	if err != nil {
 		return err
 	}
 	if d.rec == nil {
-		return s.prolong(now)
+		return s.prolong()
 	}
 	if !s.m.lines.busy(s.st.key) {
 		err = s.swap(s.st.key, d.from.raw, d.rec.raw, d.rec.deadline)
@@ -239,12 +238,12 @@ func (s *Session) update() error {
 }
 
 // prolong moves the deadline of a session that is not changed, if it is due.
-func (s *Session) prolong(now time.Time) error {
+func (s *Session) prolong() error {
 	rec := s.st.rec
 	if !s.st.touch {
 		return nil
 	}
-	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, now)
+	rec.deadline = s.m.deadline(rec.meta, rec.maxAge, time.Now())
 	return s.touch(s.st.key, rec.deadline)
 }
 

@@ -20,14 +20,14 @@ type draft struct {
 }
 
 // compose drafts the record that the changes make of the present one.
-func (s *Session) compose(now time.Time) (draft, error) {
+func (s *Session) compose() (draft, error) {
 	st := s.st
 	d := draft{from: st.rec, modified: st.modified()}
 	if len(d.modified) == 0 && st.lifetime == nil && !st.rewrite && !(s.m.config.Resave && s.always()) {
 		return d, nil
 	}
 	d.rec = new(record)
-	return d, s.next(st.key, st.rec, d.rec, now)
+	return d, s.next(st.key, st.rec, d.rec, time.Now())
 }
 
 // contend stores the changes in turn with the other requests of this process
@@ -71,7 +71,7 @@ func (s *Session) join(o *offer) (late draft, done bool, err error) {
 	if err := st.replay(); err != nil {
 		return draft{}, true, err
 	}
-	d, err := s.compose(time.Now())
+	d, err := s.compose()
 	if err != nil {
 		return draft{}, true, err
 	}
@@ -103,12 +103,11 @@ func (s *Session) lead(w *waiter, d draft) error {
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			if d, err = s.compose(now); err != nil {
+			if d, err = s.compose(); err != nil {
 				return err
 			}
 			if d.rec == nil {
-				return s.prolong(now)
+				return s.prolong()
 			}
 		}
 		err := s.swapGathered(w, d)

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -51,7 +52,7 @@ func (s *far) Update(ctx context.Context, id string, old, data []byte, deadline 
 func contended(t *testing.T, config session.Config, test func(t *testing.T, m *session.Manager, store *far, cookie string)) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &far{Store: memstore.New(memstore.Options{}), takes: 10 * time.Millisecond}
-		config.Store = store
+		config.Store, config.Logger = store, slog.New(slog.DiscardHandler)
 		m := newManager(t, config)
 		test(t, m, store, begin(t, m))
 	})

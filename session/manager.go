@@ -78,11 +78,19 @@ func New(config Config) (*Manager, error) {
 func (m *Manager) Format(f fmt.State, _ rune) { fmt.Fprint(f, "session.Manager{…}") }
 
 // An exchange is one request and its response on their way through a Handler.
-// It is the request's context as well, which saves an allocation.
+// It is the request's context as well, which saves allocations.
 type exchange struct {
 	context.Context
 	session Session
 	writer  responseWriter
+}
+
+// A passage is all that a request needs on its way, in one allocation. The
+// request is no part of its own context, which gets into log lines: there the
+// header would show the cookie.
+type passage struct {
+	exchange exchange
+	request  http.Request
 }
 
 // Format implements [fmt.Formatter]: a request's context gets into log lines.
@@ -108,21 +116,31 @@ func (x *exchange) Value(key any) any {
 // The writer that next gets supports [http.ResponseController], flushing,
 // hijacking and sendfile as far as the server's own does. Informational
 // responses (1xx) pass through and commit nothing.
-func (m *Manager) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(m) != nil {
-			next.ServeHTTP(w, r) // wrapped twice: the outer one does the work
-			return
-		}
-		x := &exchange{Context: r.Context()}
-		s := &x.session
-		s.m, s.ctx, s.r, s.w = m, x.Context, r, w
-		s.began = time.Since(clock)
-		x.writer = responseWriter{ResponseWriter: w, session: s}
-		defer x.writer.panicked()
-		next.ServeHTTP(&x.writer, r.WithContext(x))
-		x.writer.finish()
-	})
+func (m *Manager) Handler(next http.Handler) http.Handler { return &handler{m, next} }
+
+// A handler gives the requests to next their sessions.
+type handler struct {
+	m    *Manager
+	next http.Handler
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Context().Value(h.m) != nil {
+		h.next.ServeHTTP(w, r) // wrapped twice: the outer one does the work
+		return
+	}
+	p := new(passage)
+	x := &p.exchange
+	x.Context = r.Context()
+	s := &x.session
+	s.m, s.ctx, s.r, s.w = h.m, x.Context, r, w
+	s.began = time.Since(clock)
+	x.writer = responseWriter{ResponseWriter: w, session: s}
+	p.request = *r.WithContext(x) // which the compiler copies to here, without an allocation
+	defer x.writer.panicked()
+	h.next.ServeHTTP(&x.writer, &p.request)
+	x.writer.finish()
 }
 
 // Session returns the request's session under this manager, or nil if the

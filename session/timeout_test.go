@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -106,7 +107,7 @@ func TestStoreTimeout(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					below := memstore.New(memstore.Options{})
 					cookie := begin(t, newManager(t, session.Config{Store: below}))
-					m := newManager(t, session.Config{Store: waiting{below, wait}, StoreTimeout: limit})
+					m := newManager(t, session.Config{Store: waiting{below, wait}, StoreTimeout: limit, Logger: slog.New(slog.DiscardHandler)})
 					for range 3 { // and what one has left behind does not hurt the next
 						start := time.Now()
 						err := read(p.parent(t), m, cookie)
@@ -132,7 +133,7 @@ func TestStoreTimeoutOfMany(t *testing.T) {
 		cookie := begin(t, newManager(t, session.Config{Store: below}))
 		var mu sync.Mutex
 		var derived []context.Context
-		m := newManager(t, session.Config{StoreTimeout: limit, Store: waiting{below, func(ctx context.Context) error {
+		m := newManager(t, session.Config{StoreTimeout: limit, Logger: slog.New(slog.DiscardHandler), Store: waiting{below, func(ctx context.Context) error {
 			begun := time.Now()
 			child, cancel := context.WithCancel(ctx)
 			mu.Lock()
