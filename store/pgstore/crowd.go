@@ -69,8 +69,7 @@ func (s *Store) load(ctx context.Context, id string, slide session.Slide) (sessi
 	if s.bad != nil || ctx.Err() != nil || !sociable(id) {
 		return s.loadAlone(ctx, id, slide)
 	}
-	m := &member{id: id, slide: slide}
-	turn, b := s.crowd.enter(ctx, m)
+	turn, b, m := s.crowd.enter(ctx, id, slide)
 	if b == nil {
 		defer func() {
 			if next := s.crowd.leave(turn); next != nil {
@@ -153,13 +152,13 @@ func (s *Store) exchange(b *batch) {
 	}
 }
 
-// enter returns a turn, which is to be left, or a batch to wait for, of which m is
-// now a member.
-func (c *crowd) enter(ctx context.Context, m *member) (turn uint64, b *batch) {
+// enter returns a turn, which is to be left, or a batch to wait for, and what the
+// caller now is in it.
+func (c *crowd) enter(ctx context.Context, id string, slide session.Slide) (turn uint64, b *batch, m *member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.taken) < exchanges {
-		return c.take(), nil
+		return c.take(), nil, nil
 	}
 	if n := len(c.queue); n > 0 && len(c.queue[n-1].members) < crowded {
 		b = c.queue[n-1]
@@ -171,8 +170,9 @@ func (c *crowd) enter(ctx context.Context, m *member) (turn uint64, b *batch) {
 			c.watch()
 		}
 	}
+	m = &member{id: id, slide: slide}
 	b.members = append(b.members, m)
-	return 0, b
+	return 0, b, m
 }
 
 // leave gives a turn back. It returns the batch that has got it, if any.

@@ -70,48 +70,56 @@ func TestLoadsGoTogether(t *testing.T) {
 		name  string
 		slide func(i, turn int) session.Slide
 		want  func(i int, deadline time.Time) []time.Time // what Loads of record i may see
+		odd   time.Time                                   // what every other one sees, unless zero
 	}{
 		{
-			"none moves",
-			func(i, _ int) session.Slide { return session.Slide{} },
-			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
+			name:  "none moves",
+			slide: func(i, _ int) session.Slide { return session.Slide{} },
+			want:  func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
 		},
 		{
-			"all move",
-			func(i, _ int) session.Slide { return session.Slide{To: later.Add(time.Duration(i) * time.Second)} },
-			func(i int, _ time.Time) []time.Time { return []time.Time{later.Add(time.Duration(i) * time.Second)} },
+			name:  "all move",
+			slide: func(i, _ int) session.Slide { return session.Slide{To: later.Add(time.Duration(i) * time.Second)} },
+			want:  func(i int, _ time.Time) []time.Time { return []time.Time{later.Add(time.Duration(i) * time.Second)} },
 		},
 		{
-			"none moves back",
-			func(i, _ int) session.Slide { return session.Slide{To: time.Now().Add(30 * time.Minute)} },
-			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
+			name:  "none moves back",
+			slide: func(i, _ int) session.Slide { return session.Slide{To: time.Now().Add(30 * time.Minute)} },
+			want:  func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
 		},
 		{
-			"none is due",
-			func(i, _ int) session.Slide { return session.Slide{To: later, Before: time.Now().Add(time.Minute)} },
-			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
+			name:  "none is due",
+			slide: func(i, _ int) session.Slide { return session.Slide{To: later, Before: time.Now().Add(time.Minute)} },
+			want:  func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
 		},
 		{
-			"some are due",
-			func(i, _ int) session.Slide {
+			name: "some are due",
+			slide: func(i, _ int) session.Slide {
 				return session.Slide{To: later, Before: in(time.Duration(i%2) * 100 * time.Minute)}
 			},
-			func(i int, deadline time.Time) []time.Time {
+			want: func(i int, deadline time.Time) []time.Time {
 				return []time.Time{[]time.Time{deadline, later}[i%2]}
 			},
 		},
 		{
-			"two ways",
-			func(_, turn int) session.Slide {
+			name: "two ways",
+			slide: func(_, turn int) session.Slide {
 				// That which goes further has nothing to move.
 				return []session.Slide{{To: latest, Before: time.Now()}, {To: later}}[turn%2]
 			},
-			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline, later} },
+			want: func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline, later} },
+			odd:  later,
 		},
 		{
-			"a moment that is past",
-			func(_, _ int) session.Slide { return session.Slide{To: time.Now().Add(-time.Hour)} },
-			func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
+			name:  "one goes further",
+			slide: func(_, turn int) session.Slide { return session.Slide{To: []time.Time{later, latest}[turn%2]} },
+			want:  func(_ int, _ time.Time) []time.Time { return []time.Time{later, latest} },
+			odd:   latest,
+		},
+		{
+			name:  "a moment that is past",
+			slide: func(_, _ int) session.Slide { return session.Slide{To: time.Now().Add(-time.Hour)} },
+			want:  func(_ int, deadline time.Time) []time.Time { return []time.Time{deadline} },
 		},
 	} {
 		for _, mode := range []string{"cache_statement", "simple_protocol"} {
@@ -171,8 +179,8 @@ func TestLoadsGoTogether(t *testing.T) {
 						t.Errorf("Load of record %d among others = %s until %v, %v; want one of %v", i, a.rec.Data, a.rec.Deadline, a.err, want)
 						continue
 					}
-					if test.name == "two ways" && n%2 == 1 && !a.rec.Deadline.Equal(later) {
-						t.Errorf("Load that has to move its deadline to %v saw it at %v", later, a.rec.Deadline)
+					if n%2 == 1 && !test.odd.IsZero() && !a.rec.Deadline.Equal(test.odd) {
+						t.Errorf("Load that has to move its deadline to %v saw it at %v", test.odd, a.rec.Deadline)
 					}
 					a.rec.Data[0] = '!' // it is the caller's own
 				}

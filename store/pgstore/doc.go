@@ -18,6 +18,18 @@
 // to a user, a sign-in or [Store.RevokeUser], is a transaction, and that goes to
 // the server and back once.
 //
+// # Loads that go together
+//
+// While two Loads of a process are under way, further ones wait for them, for two
+// milliseconds at most, and then up to 64 of them are one statement. A busy
+// process so needs few connections for its reads, and the server a fraction of the
+// time. Each of them is still atomic by itself, gets its own answer, and returns
+// when its own context ends. None waits for a record that is not its own: what
+// another transaction has locked is passed over, and asked for by itself. Hooks and
+// tracers of pgx see such a statement once, with the values of the context of one
+// of those Loads, whose end is not its own: do not choose there, by such a value,
+// what a connection may see.
+//
 // # The table
 //
 // [Store.Migrate] makes it where it is missing:
