@@ -379,3 +379,69 @@ func TestFailuresOfLoadsThatGoTogether(t *testing.T) {
 		}
 	}
 }
+
+// What the server refuses at the very end, when it has already told what it found,
+// only those are told whom it concerns: the others' deadlines are moved in earnest.
+func TestOneLoadFailsAmongOthers(t *testing.T) {
+	const loads, refused = 60, 30
+	to, name := shared(t), table()
+	s := open(t, connect(t, with(t, to, "pool_max_conns", "8")), pgstore.Options{Table: name})
+	data, _ := stock(t, name, loads)
+	execute(t, to, fmt.Sprintf(`CREATE FUNCTION %s_refuse() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN IF NEW.sid = 'id%d' THEN RAISE EXCEPTION 'this record cannot be changed'; END IF; RETURN NULL; END $$`, name, refused))
+	execute(t, to, fmt.Sprintf(`CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON %s DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW EXECUTE FUNCTION %[1]s_refuse()`, name))
+	for round := range 5 {
+		later := in(time.Duration(round+2) * time.Hour)
+		var wg sync.WaitGroup
+		for i := range loads {
+			wg.Go(func() {
+				rec, err := s.Load(t.Context(), fmt.Sprint("id", i), session.Slide{To: later})
+				switch {
+				case i == refused:
+					if err == nil || !strings.Contains(err.Error(), "cannot be changed") {
+						t.Errorf("Load that is refused = %v; want the server's error", err)
+					}
+				case err != nil || string(rec.Data) != data(i) || !rec.Deadline.Equal(later):
+					t.Errorf("Load = %s until %v, %v; want %s until %v", rec.Data, rec.Deadline, err, data(i), later)
+				}
+			})
+		}
+		wg.Wait()
+		for i := range loads {
+			if i != refused {
+				holds(t, s, fmt.Sprint("id", i), data(i), later)
+			}
+		}
+	}
+}
+
+// While all connections are in use elsewhere, Loads wait until their contexts end,
+// and each of them can tell what it has waited for.
+func TestLoadsThatGetNoConnection(t *testing.T) {
+	pool := connect(t, with(t, shared(t), "pool_max_conns", "1"))
+	name := table()
+	s := open(t, pool, pgstore.Options{Table: name})
+	stock(t, name, 30)
+	c, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	const want = "all 1 connections of the pool are in use"
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			_, err := s.Load(ctx, fmt.Sprint("id", i), session.Slide{})
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), want) {
+				t.Errorf("Load that got no connection = %v; want %v, and %q", err, context.DeadlineExceeded, want)
+			}
+		})
+	}
+	wg.Wait()
+	c.Release()
+	if _, err := s.Load(t.Context(), "id1", session.Slide{}); err != nil {
+		t.Errorf("Load thereafter = %v", err)
+	}
+}
