@@ -29,10 +29,7 @@ type object struct {
 
 // A member says where in the text a name and its value are: the name between
 // its quotes, escapes and all, and the value without surrounding white space.
-type member struct {
-	name, nameEnd, value, valueEnd uint32
-	escaped                        bool // the name has escapes
-}
+type member struct{ name, nameEnd, value, valueEnd uint32 }
 
 // maxText is the longest text that a member can speak of.
 const maxText = math.MaxUint32
@@ -42,7 +39,7 @@ const maxText = math.MaxUint32
 func (o object) find(name string) (value []byte, ok bool) {
 	for i := len(o.members) - 1; i >= 0; i-- {
 		m := &o.members[i]
-		if text := o.text[m.name:m.nameEnd]; string(text) == name && !m.escaped || m.escaped && unescape(text) == name {
+		if spells(o.text[m.name:m.nameEnd], name) {
 			return o.text[m.value:m.valueEnd:m.valueEnd], true
 		}
 	}
@@ -52,32 +49,27 @@ func (o object) find(name string) (value []byte, ok bool) {
 // appendFields appends the members to what is to be written.
 func (o object) appendFields(fields []field) []field {
 	for _, m := range o.members {
-		fields = append(fields, field{o.text[m.name:m.nameEnd], o.text[m.value:m.valueEnd], m.escaped})
+		fields = append(fields, field{o.text[m.name:m.nameEnd], o.text[m.value:m.valueEnd]})
 	}
 	return fields
 }
 
 // A field is a member of an object that is to be written, as raw text.
 type field struct {
-	name    []byte // between the quotes, escapes and all
-	value   []byte
-	escaped bool // the name has escapes
-}
-
-// is reports whether the field's name, once unescaped, is name.
-func (f *field) is(name string) bool {
-	if f.escaped {
-		return unescape(f.name) == name
-	}
-	return string(f.name) == name
+	name  []byte // between the quotes, escapes and all
+	value []byte
 }
 
 // key returns the field's name, unescaped.
-func (f *field) key() string {
-	if f.escaped {
-		return unescape(f.name)
+func (f *field) key() string { return unescape(f.name) }
+
+// spells reports whether the text between the quotes of a JSON string stands for
+// name. Escapes are longer than what they stand for.
+func spells(text []byte, name string) bool {
+	if len(text) > len(name) {
+		return bytes.IndexByte(text, '\\') >= 0 && unescape(text) == name
 	}
-	return string(f.name)
+	return string(text) == name && bytes.IndexByte(text, '\\') < 0
 }
 
 // unescape decodes the text between the quotes of a valid JSON string. A lone
@@ -130,7 +122,7 @@ func hex4(digits []byte) rune {
 func remove(fields []field, name string) []field {
 	out := make([]field, 0, len(fields))
 	for i := range fields {
-		if !fields[i].is(name) {
+		if !spells(fields[i].name, name) {
 			out = append(out, fields[i])
 		}
 	}
@@ -141,13 +133,12 @@ func remove(fields []field, name string) []field {
 // that had it, or at the end. It may reuse the slice.
 func replace(fields []field, name string, value []byte) []field {
 	for i := len(fields) - 1; i >= 0; i-- {
-		if fields[i].is(name) {
+		if spells(fields[i].name, name) {
 			fields[i].value = value
 			return fields
 		}
 	}
-	text := quoteName(name)
-	return append(fields, field{name: text, value: value, escaped: len(text) != len(name)})
+	return append(fields, field{quoteName(name), value})
 }
 
 // quoteName returns name as the text between the quotes of a JSON string.
@@ -180,7 +171,7 @@ func join(fields []field, room []member) (object, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		f, m := &fields[i], member{escaped: fields[i].escaped}
+		f, m := &fields[i], member{}
 		b = append(b, '"')
 		m.name = uint32(len(b))
 		b = append(b, f.name...)

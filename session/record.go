@@ -51,7 +51,7 @@ type record struct {
 	deadline time.Time     // of the row
 	stamped  bool          // meta.created is not stored yet
 
-	room [4]member // so that a small session takes no allocation
+	room [12]member // so that a session of the usual size takes no allocation
 }
 
 // meta is the member "__pillbox".

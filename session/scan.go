@@ -72,8 +72,7 @@ func (s *scanner) value(depth int) error {
 	}
 	switch c := s.peek(); {
 	case c == '"':
-		_, err := s.str()
-		return err
+		return s.str()
 	case c == '{':
 		return s.object(depth)
 	case c == '[':
@@ -113,7 +112,7 @@ func (s *scanner) member(depth int) (m member, err error) {
 		return m, s.wrong("a name")
 	}
 	m.name = uint32(s.pos + 1)
-	if m.escaped, err = s.str(); err != nil {
+	if err = s.str(); err != nil {
 		return m, err
 	}
 	m.nameEnd = uint32(s.pos - 1)
@@ -170,29 +169,27 @@ func (s *scanner) literal(word string) error {
 	return nil
 }
 
-// str skips a string, the opening quote included, and reports whether it has
-// escapes.
-func (s *scanner) str() (escaped bool, err error) {
+// str skips a string, the opening quote included.
+func (s *scanner) str() error {
 	for i := s.plain(s.pos + 1); i < len(s.text); i = s.plain(i + 1) {
 		switch s.text[i] {
 		case '"':
 			s.pos = i + 1
-			return escaped, nil
+			return nil
 		case '\\':
-			escaped = true
 			n := escapeLen(s.text[i+1:])
 			if n == 0 {
 				s.pos = i
-				return escaped, s.wrong("escape")
+				return s.wrong("escape")
 			}
 			i += n
 		default:
 			s.pos = i
-			return escaped, s.wrong("printable character")
+			return s.wrong("printable character")
 		}
 	}
 	s.pos = len(s.text)
-	return escaped, s.wrong("closing quote")
+	return s.wrong("closing quote")
 }
 
 // plain returns where the first byte at or after i is that does not stand for
