@@ -260,6 +260,28 @@ func TestExpressPrunes(t *testing.T) {
 	holds(t, s, "lives", bob, time.Time{})
 }
 
+// In a partitioned table a row's place is the same in each partition: what is
+// dead must not take with it what lives there.
+func TestPrunesPartitions(t *testing.T) {
+	to, name := shared(t), table()
+	execute(t, to, `CREATE TABLE `+name+` (sid varchar PRIMARY KEY COLLATE "default", sess json NOT NULL, `+
+		`expire timestamp(6) NOT NULL) PARTITION BY HASH (sid)`)
+	for i := range 4 {
+		execute(t, to, fmt.Sprintf(`CREATE TABLE %s_%d PARTITION OF %[1]s FOR VALUES WITH (MODULUS 4, REMAINDER %[2]d)`, name, i))
+	}
+	s := open(t, connect(t, to), pgstore.Options{Table: name})
+	execute(t, to, `INSERT INTO `+name+` (sid, sess, expire) SELECT 'dead' || n, '{}', to_timestamp(0) FROM generate_series(1, 10) n`)
+	for i := range 100 {
+		create(t, s, fmt.Sprint("lives", i), bob, time.Now().Add(time.Hour))
+	}
+	if n, err := s.Prune(t.Context(), 1000); n != 10 || err != nil {
+		t.Errorf("Prune = %d, %v; want 10", n, err)
+	}
+	if n, err := s.Count(t.Context()); n != 100 || err != nil {
+		t.Errorf("afterwards Count = %d, %v; want 100", n, err)
+	}
+}
+
 // create stores a record that nobody owns.
 func create(t testing.TB, s *pgstore.Store, id, data string, deadline time.Time) {
 	t.Helper()

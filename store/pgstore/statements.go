@@ -192,7 +192,8 @@ SELECT count(*) FROM ended WHERE live`)
 	q.clear = text(`WITH ended AS (DELETE FROM {table} RETURNING 1)
 SELECT count(*), {durable}{everything} FROM ended`)
 
-	const prune = `DELETE FROM {table} WHERE ctid = ANY (ARRAY (
+	// A ctid is a place in one partition, and names a row in each of them.
+	const prune = `DELETE FROM {table} WHERE expire <= to_timestamp($1::float8) AND ctid = ANY (ARRAY (
 	SELECT ctid FROM {table} WHERE expire <= to_timestamp($1::float8){turn} LIMIT $2::bigint FOR UPDATE SKIP LOCKED))`
 	q.prune = text(strings.ReplaceAll(prune, "{turn}", ""))
 	q.pruneInTurn = text(strings.ReplaceAll(prune, "{turn}", " AND (SELECT pg_try_advisory_xact_lock($3::bigint))"))
