@@ -39,7 +39,7 @@ func main() {
 // run measures what the arguments ask for, and writes the report to stdout.
 func run(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
-	passes := flags.Int("passes", 5, "how often each contender runs")
+	passes := flags.Int("passes", 7, "how often each contender runs")
 	length := flags.Duration("time", 300*time.Millisecond, "how long each pass of each contender takes")
 	only := flags.String("only", "", "measure only rows whose name matches this `regexp`; no file is written but to -out")
 	out := flags.String("out", "", "the `folder` for results.md and images/bench-*.svg; default: bench/ and docs/images/ if all rows ran, else only standard output")
