@@ -24,7 +24,7 @@ const (
 
 // A batcher sends together what many goroutines ask for at the same moment: one
 // goroutine, one exchange with the client and one packet for all of them, in place
-// of one for each. That halves the processor time of a command.
+// of one for each.
 //
 // No call waits for the answers to others before it is sent, nor for a timer: a
 // batch leaves when the goroutines that can run have run, and at once if no other
