@@ -118,29 +118,49 @@ func TestLostBatchIsNotSentAgain(t *testing.T) {
 	opt.ConnWriteTimeout = 2 * time.Second // when a silent connection is given up
 	s := openOn(t, connect(t, opt), redisstore.Options{PruneEvery: -1})
 	other := open(t, server, redisstore.Options{PruneEvery: -1})
-	for i := range many {
-		if err := s.Create(t.Context(), fmt.Sprint(i), record("1")); err != nil {
-			t.Fatal(err)
+	crowd := func(do func(i int) error) {
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() {
+				if err := do(i); err != nil {
+					t.Error(err)
+				}
+			})
 		}
+		all.Wait()
 	}
+	crowd(func(i int) error { return s.Create(t.Context(), fmt.Sprint(i), record("1")) })
 	// The server learns the script, and the store that there is no SET … IFEQ.
 	if err := s.Update(t.Context(), "0", []byte("1"), []byte("1"), in(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
+	// All connections of the client are open, so that a command which is sent
+	// again would arrive.
+	crowd(func(i int) error {
+		_, err := s.Load(t.Context(), fmt.Sprint(i), session.Slide{})
+		return err
+	})
 	m := newMonitor(t, server)
 	network.all((*servers.Link).LoseAnswers)
 	var wg sync.WaitGroup
-	for i := range many {
-		wg.Go(func() {
+	wg.Go(func() {
+		crowd(func(i int) error {
 			err := s.Update(t.Context(), fmt.Sprint(i), []byte("1"), []byte("2"), in(time.Hour))
 			if err == nil || errors.Is(err, session.ErrConflict) || errors.Is(err, session.ErrNotFound) {
 				t.Errorf("Update whose answer was lost = %v; want an error that says so", err)
 			}
+			return nil
 		})
-	}
+	})
+	sent := 0
+	until(t, "commands arrive", func() bool {
+		n := len(m.sent())
+		sent += n
+		return sent > 0 && n == 0
+	})
+	network.all((*servers.Link).Up) // which closes the connections that have lost something
 	wg.Wait()
-	network.all((*servers.Link).Up)
-	if sent := len(m.sent()); sent > many || sent == 0 {
+	if sent += len(m.sent()); sent > many {
 		t.Errorf("%d changes were %d commands; want each sent once at most", many, sent)
 	}
 	var changed int
