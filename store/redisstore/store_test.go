@@ -33,6 +33,20 @@ func TestStoreWatched(t *testing.T) {
 	}
 }
 
+// Redis 6.2 lacks the command that tells a deadline. So does a server that
+// forbids it.
+func TestStoreWithoutPexpiretime(t *testing.T) {
+	server := servers.Start(t, servers.Redis7)
+	client := connect(t, direct(server))
+	if err := client.Do(t.Context(), client.B().Arbitrary("ACL", "SETUSER", "default", "-pexpiretime").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Do(t.Context(), client.B().Pexpiretime().Key("k").Build()).Error(); err == nil {
+		t.Fatal("the server still knows PEXPIRETIME")
+	}
+	conform(t, server, redisstore.Options{})
+}
+
 // differing are the kinds of servers that differ in what they are sent: one that
 // knows SET … IFEQ, one that does not, and one of several nodes.
 var differing = []servers.Kind{servers.Redis7, servers.Valkey, servers.RedisCluster}
