@@ -76,8 +76,8 @@ func members(t *testing.T, text []byte) map[string]json.RawMessage {
 // Of 200 parallel requests to one session, half go to Express and half to
 // Pillbox, each to set a key of its own. Express overwrites blindly, so it loses
 // what others stored since it read. Pillbox loses nothing: whatever is there at
-// the moment of its commit, of either side, is there afterwards, and its own key
-// beside it.
+// the moment of its commit, of either side, is there afterwards, and the keys of
+// the requests that share it beside that.
 func TestParallelRequestsToBothSides(t *testing.T) {
 	t.Parallel()
 	inner := newStore()
@@ -88,8 +88,8 @@ func TestParallelRequestsToBothSides(t *testing.T) {
 	v.must(pillbox, `[["set","user","bob"]]`)
 	const workers, rounds, n = 20, 5, 100
 	crowd(t, v.cookie, workers, rounds, map[string]string{"express": express, "pillbox": pillbox})
-	if len(watched.commits) != n {
-		t.Errorf("Pillbox committed %d times; want %d, once for each request", len(watched.commits), n)
+	if commits := len(watched.commits); commits == 0 || commits > n {
+		t.Errorf("Pillbox committed %d times; want at most once for each of %d requests", commits, n)
 	}
 	committed := make(map[string]bool)
 	var byExpress int
@@ -103,7 +103,7 @@ func TestParallelRequestsToBothSides(t *testing.T) {
 		for name := range after {
 			if before[name] == nil {
 				if !strings.HasPrefix(name, "pillbox") || committed[name] {
-					t.Errorf("a commit of Pillbox added %s; want one key of its own, once", name)
+					t.Errorf("a commit of Pillbox added %s; want keys of its own, each once", name)
 				}
 				committed[name] = true
 			}
